@@ -1,0 +1,1 @@
+"""Durable orchestrators: deterministic generators over the pure rules; one per file."""

@@ -1,0 +1,1 @@
+"""The rules of the product as pure functions over values: no I/O, the standard library only."""
