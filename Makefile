@@ -1,0 +1,58 @@
+# Everything that is done in this repository. Each target installs what it needs first, into .venv, node_modules and
+# .local only (Debian's packages when you are root); when nothing is missing that costs a hundredth of a second.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo up down status doctor test check unit ci behaviour clean
+
+PYTHON := .venv/bin/python
+# The folder of the stack; another one holds another stack: make up STACK_HOME=/tmp/other
+STACK_HOME ?= .local
+export STACK_HOME
+
+# Tests that start no emulator and no stack.
+FAST := $(wildcard tests/unit tests/orchestrators tests/activities)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing
+	@sh local/setup/setup.sh
+
+demo: setup ## set up, start the stack, run a real search on a real database and show it
+	@$(PYTHON) -m local.demo
+
+up: setup ## start the stack and leave it running (page at http://127.0.0.1:7071/)
+	@$(PYTHON) -m local.stack up
+
+down: setup ## stop the stack that "make up" started
+	@$(PYTHON) -m local.stack down
+
+status: setup ## say whether the stack is up and where everything is
+	@$(PYTHON) -m local.stack status
+
+doctor: ## say what is missing on this machine and how to get it
+	@python=$$(sh local/setup/find-python.sh) && "$$python" -m local.stack doctor
+
+test: setup ## run all tests; says at the end how many were skipped, and why
+	@$(PYTHON) -m pytest -p local.setup.skips
+
+unit: setup ## run the fast tests
+	@$(PYTHON) -m pytest -p local.setup.skips $(FAST)
+
+check: setup ## lint, format, types, layers, and the list of what must be true
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory behaviour
+
+behaviour: setup ## say which tests prove which line of docs/behaviour.md
+	@$(PYTHON) -m tests.behaviour
+
+ci: check test ## what continuous integration runs
+
+clean: ## stop the stack and remove what it and the tools have written, but not .venv and node_modules
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; fi
+	rm -rf "$(STACK_HOME)"/state "$(STACK_HOME)"/logs "$(STACK_HOME)"/demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,164 @@
+"""Blobs of one storage account: read, write, list, and short-lived signed URLs for pods.
+
+Content goes through in blocks; nothing here holds a whole result in memory unless the caller asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any, Protocol
+
+from shared.clients.credentials import TokenCredential, account_key
+from shared.config import Settings
+from shared.domain.errors import NotFoundError, TransientError
+
+DELEGATION_KEY_LIFE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobItem:
+    """One blob of a listing."""
+
+    name: str
+    size: int
+    etag: str
+
+
+class Blobs(Protocol):
+    """Blobs of one account; ``container/name`` addresses a blob."""
+
+    def put(self, container: str, name: str, data: bytes | IO[bytes], content_type: str) -> None:
+        """Write a blob, whole or not at all; replaces what was there."""
+
+    def read(self, container: str, name: str) -> bytes:
+        """A small blob, whole."""
+
+    def stream(self, container: str, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob in blocks."""
+
+    def listing(self, container: str, prefix: str) -> list[BlobItem]:
+        """All blobs below a prefix."""
+
+    def delete(self, container: str, names: Iterable[str]) -> None:
+        """Remove blobs; one that is gone already is fine."""
+
+    def url(self, container: str, name: str = "", *, permissions: str, life: timedelta) -> str:
+        """A signed URL of a blob, or of the container when no name is given."""
+
+
+class AzureBlobs:
+    """Blobs by the Azure SDK.
+
+    Raises (every method): NotFoundError ``blob_not_found``; TransientError ``storage_unavailable``.
+    """
+
+    def __init__(self, settings: Settings, account: str, credential: TokenCredential) -> None:
+        from azure.core.credentials import AzureNamedKeyCredential
+        from azure.storage.blob import BlobServiceClient
+
+        self.account = account
+        self._key = account_key(settings, account)
+        self._endpoint = settings.blob_endpoint.format(account=account)
+        sdk_credential: Any = AzureNamedKeyCredential(account, self._key) if self._key else credential
+        self._service = BlobServiceClient(self._endpoint, credential=sdk_credential)
+        self._delegation: tuple[datetime, Any] | None = None
+
+    def put(self, container: str, name: str, data: bytes | IO[bytes], content_type: str) -> None:
+        """Write a blob, whole or not at all; replaces what was there."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+        from azure.storage.blob import ContentSettings
+
+        blob = self._service.get_blob_client(container, name)
+        settings = ContentSettings(content_type=content_type)
+        with _translated(container, name):
+            try:
+                blob.upload_blob(data, overwrite=True, content_settings=settings)
+            except ResourceNotFoundError:  # the container is not there yet: the first write makes it
+                with suppress(ResourceExistsError):  # or somebody else did meanwhile
+                    self._service.create_container(container)
+                if not isinstance(data, bytes):
+                    data.seek(0)
+                blob.upload_blob(data, overwrite=True, content_settings=settings)
+
+    def read(self, container: str, name: str) -> bytes:
+        """A small blob, whole."""
+        with _translated(container, name):
+            return self._service.get_blob_client(container, name).download_blob().readall()
+
+    def stream(self, container: str, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A blob in blocks of up to 4 MiB."""
+        with _translated(container, name):
+            client = self._service.get_blob_client(container, name)
+            arguments: dict[str, Any] = {"offset": offset, "length": length} if offset or length is not None else {}
+            yield from client.download_blob(**arguments).chunks()
+
+    def listing(self, container: str, prefix: str) -> list[BlobItem]:
+        """All blobs below a prefix; none when the container is not there."""
+        try:
+            with _translated(container, prefix):
+                items = self._service.get_container_client(container).list_blobs(name_starts_with=prefix)
+                return [BlobItem(b.name, b.size or 0, str(b.etag or "").strip('"')) for b in items]
+        except NotFoundError:
+            return []
+
+    def delete(self, container: str, names: Iterable[str]) -> None:
+        """Remove blobs; one that is gone already is fine."""
+        for name in names:
+            try:
+                with _translated(container, name):
+                    self._service.get_blob_client(container, name).delete_blob(delete_snapshots="include")
+            except NotFoundError:
+                continue
+
+    def url(self, container: str, name: str = "", *, permissions: str, life: timedelta) -> str:
+        """A signed URL of a blob, or of the container when no name is given.
+
+        Signed with the account's key where the settings hold it, else by user delegation.
+
+        Args:
+            permissions: letters of the service SAS: r read, l list, c create, w write.
+            life: how long it may be used.
+        """
+        from azure.storage.blob import generate_blob_sas, generate_container_sas
+
+        expiry = datetime.now(UTC) + life
+        signer: dict[str, Any] = {"account_key": self._key} if self._key else {"user_delegation_key": self._delegate()}
+        path = f"{self._endpoint}/{container}"
+        if name:
+            sas = generate_blob_sas(self.account, container, name, permission=permissions, expiry=expiry, **signer)
+            return f"{path}/{name}?{sas}"
+        sas = generate_container_sas(self.account, container, permission=permissions, expiry=expiry, **signer)
+        return f"{path}?{sas}"
+
+    def _delegate(self) -> Any:
+        now = datetime.now(UTC)
+        if self._delegation is None or self._delegation[0] - now < DELEGATION_KEY_LIFE:
+            end = now + 2 * DELEGATION_KEY_LIFE + timedelta(hours=1)
+            with _translated("", "user delegation key"):
+                self._delegation = (end, self._service.get_user_delegation_key(now - timedelta(minutes=5), end))
+        return self._delegation[1]
+
+
+@contextmanager
+def _translated(container: str, name: str) -> Iterator[None]:
+    """Turn the SDK's errors into ours."""
+    from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+
+    what = f"{container}/{name}"
+    try:
+        yield
+    except ResourceNotFoundError as error:
+        raise NotFoundError("blob_not_found", f"blob {what} is not there") from error
+    except HttpResponseError as error:
+        if error.status_code in (401, 403):
+            raise TransientError(
+                "storage_denied",
+                f"storage refused {what}: {getattr(error, 'error_code', None) or error.reason}",
+                "check the app's role and the storage account's firewall; a new role takes 60-180 s to act",
+            ) from error
+        raise TransientError("storage_unavailable", f"storage did not serve {what}: {error.status_code}") from error
+    except AzureError as error:
+        raise TransientError("storage_unavailable", f"storage did not serve {what}") from error

@@ -1,0 +1,113 @@
+"""How a search is laid out in its row: columns that are filtered, refreshed or listed, and a payload for the rest.
+
+A Table string holds 32,768 UTF-16 units (Azure Storage, "Understanding the Table service data model"). A payload that
+would not fit goes into a blob, and the row keeps a reference.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from shared.domain.search import ClusterRef, Progress, Search
+from shared.domain.states import Phase
+from shared.domain.timeline import read_timeline
+from shared.domain.times import format_time, parse_time
+
+SCHEMA = 1
+MAX_PAYLOAD_UNITS = 30_000
+"""Below the limit of 32,768, so that an escape more does not matter."""
+
+_TIMES = (
+    "created_at",
+    "started_at",
+    "completed_at",
+    "observed_at",
+    "jobs_created_at",
+    "cancel_requested_at",
+    "results_expire_at",
+)
+_TEXTS = ("job_id", "owner", "program", "database", "title", "source")
+_CLUSTER = ("subscription_id", "resource_group", "cluster_name", "storage_account")
+
+
+def utf16_units(text: str) -> int:
+    """Length of a text as Azure Tables counts it."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def columns_of(search: Search) -> dict[str, Any]:
+    """The columns of a search's row, without its payload. Empty means: not set."""
+    columns: dict[str, Any] = {name: getattr(search, name) for name in _TEXTS}
+    columns |= {name: format_time(getattr(search, name)) or "" for name in _TIMES}
+    columns |= search.cluster.to_dict()
+    columns |= {f"progress_{k}": v for k, v in search.progress.to_dict().items() if k != "pct"}
+    columns |= {
+        "schema": SCHEMA,
+        "status": search.status.value,
+        "phase": search.phase.value,
+        "waiting_reason": (search.waiting_reason or "")[:2000],
+        "stale_reason": (search.stale_reason or "")[:2000],
+        "attempt": search.attempt,
+        "run": search.run,
+        "expected_jobs": -1 if search.expected_jobs is None else search.expected_jobs,
+    }
+    return columns
+
+
+def payload_of(search: Search) -> str:
+    """What can grow, as JSON."""
+    return json.dumps(
+        {
+            "options": dict(search.options),
+            "labels": dict(search.labels),
+            "steps": [step.to_dict() for step in search.steps],
+            "error": search.error,
+            "jobs": [dict(job) for job in search.jobs],
+            "query": dict(search.query),
+            "plan": dict(search.plan),
+        },
+        separators=(",", ":"),
+    )
+
+
+def search_of(row: Mapping[str, Any], etag: str = "") -> Search:
+    """A search from its columns; the payload's fields are empty until ``with_payload``.
+
+    Unknown columns are ignored and missing ones have their default, so that older and newer rows can be read.
+    """
+    times: dict[str, Any] = {name: parse_time(row.get(name)) for name in _TIMES}
+    created = times.pop("created_at")
+    expected = int(row.get("expected_jobs", -1))
+    return Search(
+        **{name: row.get(name, "") for name in _TEXTS},
+        **times,
+        created_at=created or datetime.fromisoformat("1970-01-01T00:00:00+00:00"),
+        cluster=ClusterRef.from_dict({name: row.get(name, "") for name in _CLUSTER}),
+        phase=Phase(row.get("phase", "preparing")),
+        waiting_reason=row.get("waiting_reason") or None,
+        stale_reason=row.get("stale_reason") or None,
+        attempt=int(row.get("attempt", 1)),
+        run=int(row.get("run", 1)),
+        expected_jobs=None if expected < 0 else expected,
+        progress=Progress.from_dict({k.removeprefix("progress_"): v for k, v in row.items() if "progress_" in k}),
+        etag=etag,
+    )
+
+
+def with_payload(search: Search, payload: str) -> Search:
+    """The search with what its payload holds."""
+    data = json.loads(payload) if payload else {}
+    return replace(
+        search,
+        options=data.get("options") or {},
+        labels=data.get("labels") or {},
+        steps=read_timeline(data.get("steps") or ()),
+        error=data.get("error"),
+        jobs=tuple(data.get("jobs") or ()),
+        query=data.get("query") or {},
+        plan=data.get("plan") or {},
+    )

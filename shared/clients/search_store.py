@@ -1,0 +1,256 @@
+"""Searches in Azure Tables: create, read, list, and change with the row's ETag as the guard.
+
+Tables: ``elbsearches`` has one partition per owner with the search rows (``s:`` + a key that sorts newest first) and
+the idempotency rows (``i:``), so that both are written in one transaction. ``elbindex`` finds an owner by an id
+(``id:<id>``), lists all owners newest first (``all``) and the active searches of a cluster (``active:<cluster>``).
+Index rows are written before and removed after what they point at: one that points at nothing is harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.clients.blobs import Blobs
+from shared.clients.search_rows import MAX_PAYLOAD_UNITS, columns_of, payload_of, search_of, utf16_units, with_payload
+from shared.clients.table_rows import INDEX, SEARCHES, Tables, translated
+from shared.domain.errors import ConflictError, NotFoundError, TransientError
+from shared.domain.ids import newest_first_key, owner_key
+from shared.domain.search import Search
+
+STATE_CONTAINER = "elb-state"
+_WRITE_TRIES = 12
+Change = Callable[[Search], Search]
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """The caller's key and what came with it, both hashed."""
+
+    key: str
+    body: str
+
+
+class SearchStore(Protocol):
+    """Where searches are kept."""
+
+    def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
+        """Write a new search; with a known key, the search that it made, and False."""
+
+    def find(self, job_id: str) -> Search:
+        """A search by any of its ids. Raises NotFoundError."""
+
+    def get(self, owner: str, job_id: str) -> Search:
+        """A search whose owner is known. Raises NotFoundError."""
+
+    def update(self, owner: str, job_id: str, change: Change) -> Search:
+        """Apply a pure change; writes nothing when nothing changes."""
+
+    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        """An owner's searches, newest first, without payloads; and where the next page begins."""
+
+    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        """Everybody's searches, newest first, without payloads."""
+
+    def active(self, cluster_key: str) -> list[Search]:
+        """The searches of a cluster that have not ended, with payloads, oldest first."""
+
+
+class TableSearchStore:
+    """The store on Azure Tables, with payloads that do not fit in blobs."""
+
+    def __init__(self, tables: Tables, blobs: Blobs) -> None:
+        self._tables = tables
+        self._blobs = blobs
+
+    def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
+        """Write a new search: index rows, then the row and its idempotency row in one transaction.
+
+        Raises:
+            ConflictError: ``idempotency_key_reused`` for a known key with another body.
+        """
+        partition = owner_key(search.owner)
+        if idempotency is not None:
+            known = self._known(search.owner, idempotency)
+            if known is not None:
+                return known, False
+        index_rows = self._index_rows(search)
+        for row in index_rows:
+            with translated(f"index row {row['RowKey']}"):
+                self._tables.client(INDEX).upsert_entity(row)
+        entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | self._stored(search)
+        operations: list[tuple[str, dict[str, Any]]] = [("create", entity)]
+        if idempotency is not None:
+            row = {"RowKey": f"i:{idempotency.key}", "job_id": search.job_id, "body": idempotency.body}
+            operations.append(("create", {"PartitionKey": partition} | row))
+        try:
+            with translated(f"search {search.job_id}"):
+                self._tables.client(SEARCHES).submit_transaction(operations)
+        except ConflictError:
+            # Either another request with this key was faster, or this one was sent again after a lost answer.
+            known = self._known(search.owner, idempotency) if idempotency else self._own(search)
+            if known is None:
+                self._drop_index(index_rows)
+                raise
+            if known.job_id != search.job_id:
+                self._drop_index(index_rows)
+                return known, False
+        return self.get(search.owner, search.job_id), True
+
+    def _own(self, search: Search) -> Search | None:
+        try:
+            return self.get(search.owner, search.job_id)
+        except NotFoundError:
+            return None
+
+    def _known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
+        try:
+            with translated("idempotency row"):
+                row = self._tables.client(SEARCHES).get_entity(owner_key(owner), f"i:{idempotency.key}")
+        except NotFoundError:
+            return None
+        if row["body"] != idempotency.body:
+            raise ConflictError(
+                "idempotency_key_reused",
+                "this Idempotency-Key came with another request before",
+                "use a new key for a new search, or send the same body",
+            )
+        return self.get(owner, row["job_id"])
+
+    def find(self, job_id: str) -> Search:
+        """A search by any of its ids: one read for the owner, one for the row."""
+        with translated(f"search {job_id}"):
+            row = self._tables.client(INDEX).get_entity(f"id:{_index_key(job_id)}", "owner")
+        return self.get(row["owner"], row["job_id"])
+
+    def get(self, owner: str, job_id: str) -> Search:
+        """A search whose owner is known: one read, a second one for a payload that lies in a blob."""
+        with translated(f"search {job_id}"):
+            row = self._tables.client(SEARCHES).get_entity(owner_key(owner), _row_key(job_id))
+        return self._read(row)
+
+    def update(self, owner: str, job_id: str, change: Change) -> Search:
+        """Read, change, write the columns that differ where nobody else wrote meanwhile; else again.
+
+        Raises:
+            NotFoundError: the row is gone.
+            TransientError: ``row_contended``, after many tries.
+        """
+        for _ in range(_WRITE_TRIES):
+            before = self.get(owner, job_id)
+            after = change(before)
+            old, new = self._stored(before), self._stored(after)
+            differing = {k: v for k, v in new.items() if old.get(k) != v}
+            if not differing:
+                return before
+            try:
+                self._merge(owner, job_id, differing, before.etag)
+            except ConflictError:
+                continue
+            if after.is_terminal and not before.is_terminal:
+                self._drop_index([self._active_row(after)])
+            return after
+        raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
+
+    def _merge(self, owner: str, job_id: str, columns: Mapping[str, Any], etag: str) -> None:
+        from azure.core import MatchConditions
+        from azure.data.tables import UpdateMode
+
+        entity = {"PartitionKey": owner_key(owner), "RowKey": _row_key(job_id), **columns}
+        with translated(f"search {job_id}"):
+            self._tables.client(SEARCHES).update_entity(
+                entity, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+            )
+
+    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        """One page of an owner's searches: one query, whatever the total."""
+        query = "PartitionKey eq @p and RowKey gt @after and RowKey lt 's;'"
+        rows = self._query(SEARCHES, query, {"p": owner_key(owner), "after": after or "s:"}, limit)
+        return [_without_payload(row) for row in rows], rows[-1]["RowKey"] if len(rows) == limit else None
+
+    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        """One page over all owners: one query of the index and one read per row."""
+        rows = self._query(INDEX, "PartitionKey eq 'all' and RowKey gt @after", {"after": after or ""}, limit)
+        searches = [s for row in rows if (s := self._pointed_at(row)) is not None]
+        return searches, rows[-1]["RowKey"] if len(rows) == limit else None
+
+    def active(self, cluster_key: str) -> list[Search]:
+        """The searches of a cluster that have not ended, oldest first; index rows of ended ones are removed."""
+        rows = self._query(INDEX, "PartitionKey eq @p", {"p": f"active:{_index_key(cluster_key)}"}, None)
+        found = []
+        for row in rows:
+            search = self._pointed_at(row)
+            if search is not None and search.is_terminal:
+                self._drop_index([row])
+            elif search is not None:
+                found.append(search)
+        return sorted(found, key=lambda s: s.created_at)
+
+    def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
+        try:
+            return self.get(row["owner"], row["job_id"])
+        except NotFoundError:  # written before its search, which was never written or is deleted
+            return None
+
+    def _query(self, table: str, query: str, parameters: Mapping[str, Any], limit: int | None) -> list[dict[str, Any]]:
+        with translated(f"rows of {table}"):
+            found = self._tables.client(table).query_entities(
+                query, parameters=dict(parameters), results_per_page=limit or 1000
+            )
+            return list(_take(found, limit))
+
+    def _read(self, row: Any) -> Search:
+        payload = row.get("payload", "")
+        if row.get("payload_blob"):
+            payload = self._blobs.read(STATE_CONTAINER, row["payload_blob"]).decode()
+        return with_payload(search_of(row, row.metadata["etag"]), payload)
+
+    def _stored(self, search: Search) -> dict[str, Any]:
+        """Columns and payload; a payload too long for a column is written to a blob that its content names."""
+        payload = payload_of(search)
+        if utf16_units(payload) <= MAX_PAYLOAD_UNITS:
+            return columns_of(search) | {"payload": payload, "payload_blob": ""}
+        data = payload.encode()
+        name = f"{search.job_id}/payload-{hashlib.sha256(data).hexdigest()[:32]}.json"
+        self._blobs.put(STATE_CONTAINER, name, data, "application/json")
+        return columns_of(search) | {"payload": "", "payload_blob": name}
+
+    def _index_rows(self, search: Search) -> list[dict[str, Any]]:
+        pointer = {"owner": search.owner, "job_id": search.job_id}
+        return [
+            {"PartitionKey": f"id:{_index_key(search.job_id)}", "RowKey": "owner", **pointer},
+            {"PartitionKey": "all", "RowKey": newest_first_key(search.job_id), **pointer},
+            self._active_row(search),
+        ]
+
+    def _active_row(self, search: Search) -> dict[str, Any]:
+        partition = f"active:{_index_key(search.cluster.key)}"
+        row = {"PartitionKey": partition, "RowKey": _index_key(search.job_id)}
+        return row | {"owner": search.owner, "job_id": search.job_id}
+
+    def _drop_index(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            with translated("index row"):  # the SDK takes a row that is gone already for deleted
+                self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"])
+
+
+def _row_key(job_id: str) -> str:
+    return f"s:{newest_first_key(job_id)}"
+
+
+def _index_key(text: str) -> str:
+    """A key part without the characters that Azure Tables refuses in keys."""
+    return "".join(c if c.isalnum() or c in "-_.|" else f"%{ord(c):x}" for c in text)
+
+
+def _without_payload(row: Any) -> Search:
+    return search_of(row, row.metadata["etag"])
+
+
+def _take(rows: Any, limit: int | None) -> Iterator[dict[str, Any]]:
+    for count, row in enumerate(rows, 1):
+        yield row
+        if count == limit:
+            return

@@ -1,0 +1,68 @@
+"""Azure Tables: the one place that makes table clients and turns the SDK's errors into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shared.clients.credentials import TokenCredential, account_key
+from shared.config import Settings
+from shared.domain.errors import ConflictError, NotFoundError, TransientError
+
+SEARCHES = "elbsearches"
+INDEX = "elbindex"
+CLUSTERS = "elbclusters"
+
+
+class Tables:
+    """Table clients of the state account, each made once; a missing table is made on first use."""
+
+    def __init__(self, settings: Settings, credential: TokenCredential) -> None:
+        from azure.core.credentials import AzureNamedKeyCredential
+        from azure.data.tables import TableServiceClient
+
+        account = settings.default_storage_account
+        key = account_key(settings, account)
+        sdk_credential: Any = AzureNamedKeyCredential(account, key) if key else credential
+        endpoint = settings.table_endpoint.format(account=account)
+        self._service = TableServiceClient(endpoint, credential=sdk_credential)
+        self._clients: dict[str, Any] = {}
+
+    def client(self, name: str) -> Any:
+        """The SDK's client of a table that exists."""
+        if name not in self._clients:
+            with translated(name):
+                self._clients[name] = self._service.create_table_if_not_exists(name)
+        return self._clients[name]
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the SDK's errors into ours.
+
+    Raises:
+        NotFoundError: ``row_not_found``.
+        ConflictError: ``row_exists`` or ``row_changed`` (the ETag does not match).
+        TransientError: ``state_unavailable``.
+    """
+    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+
+    try:
+        yield
+    except ResourceNotFoundError as error:
+        raise NotFoundError("row_not_found", f"{what} is not there") from error
+    except ResourceExistsError as error:
+        raise ConflictError("row_exists", f"{what} is there already") from error
+    except HttpResponseError as error:
+        if error.status_code == 412:
+            raise ConflictError("row_changed", f"{what} was changed meanwhile") from error
+        if error.status_code == 409:
+            raise ConflictError("row_exists", f"{what} is there already") from error
+        raise TransientError(
+            "state_unavailable",
+            f"the state store did not serve {what} ({error.status_code})",
+            "try again; if it stays, check the app's role on the storage account",
+        ) from error
+    except AzureError as error:
+        raise TransientError("state_unavailable", f"the state store did not serve {what}", "try again") from error

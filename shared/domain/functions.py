@@ -1,0 +1,41 @@
+"""Names of the Durable functions and events: one place, because triggers know orchestrators by name only."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SEARCH_ORCHESTRATOR: Final = "search_orchestrator"
+MONITOR_ORCHESTRATOR: Final = "monitor_orchestrator"
+WARMUP_ORCHESTRATOR: Final = "warmup_orchestrator"
+SHARDS_ORCHESTRATOR: Final = "shards_orchestrator"
+
+WAKE_EVENT: Final = "wake"
+"""Raised for a monitor when there may be something new to see; it carries no truth."""
+
+CHECK_ADMISSION: Final = "check_admission"
+ADVANCE_SEARCH: Final = "advance_search"
+CLEANUP_STALE_JOBS: Final = "cleanup_stale_jobs"
+ENSURE_SCRIPTS: Final = "ensure_scripts"
+STAGE_QUERIES: Final = "stage_queries"
+CREATE_SEARCH_JOBS: Final = "create_search_jobs"
+OBSERVE_CLUSTER: Final = "observe_cluster"
+CHECK_RESULTS: Final = "check_results"
+MERGE_BATCH: Final = "merge_batch"
+PUBLISH_RESULTS: Final = "publish_results"
+STOP_SEARCH_JOBS: Final = "stop_search_jobs"
+PLAN_WARMUP: Final = "plan_warmup"
+CREATE_WARMUP_JOB: Final = "create_warmup_job"
+OBSERVE_WARMUP: Final = "observe_warmup"
+PREPARE_SHARDS: Final = "prepare_shards"
+
+
+def search_instance(job_id: str, run: int) -> str:
+    """Instance id of the run-th orchestration of a search: the job id, from the second on with ``-n`` behind it.
+
+    A used instance id cannot be used again, so a retry and a restart after a loss both take the next run."""
+    return job_id if run <= 1 else f"{job_id}-{run}"
+
+
+def monitor_instance(job_id: str, run: int) -> str:
+    """Instance id of the monitor that the run-th orchestration of a search has."""
+    return f"monitor-{search_instance(job_id, run)}"

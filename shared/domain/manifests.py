@@ -1,0 +1,284 @@
+"""Kubernetes objects as whole values: the BLAST Job, the warmup Job, the ConfigMap of scripts.
+
+Pure functions of what they need to know; the rules are in ``docs/kubernetes.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.names import blast_job_name, label_value, warmup_job_name
+from shared.domain.snapshot import JOB_ID_ENV, JOB_ID_LABEL
+
+MANAGED_BY = "elb-control-plane"
+SCRIPTS_CONFIG_MAP = "elb-control-scripts"
+"""Not ``elb-scripts``: that one belongs to elastic-blast, and a foreign write to it breaks searches."""
+SCRIPTS_HASH = "elb-control/content-hash"
+SOURCE_VERSION = "elb-control/source-version"
+LAYOUT = "elb-control/layout"
+APP_BLAST = "blast"
+APP_WARMUP = "elb-db-warmup"
+NODE_FOLDER = "/workspace/blast"
+MOUNT = "/blast/blastdb"
+SCRIPTS_MOUNT = "/scripts"
+BLAST_IMAGE = "ncbi/elb:1.4.0"
+OWN_EXIT_CODES = (1, 2)
+"""BLAST's exit codes for a bad query or options and a bad database: running again cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodSize:
+    """What a pod asks for and may take at most.
+
+    Attributes:
+        cpus: cores requested; also BLAST's threads.
+        memory_request_gib: GiB requested.
+        memory_limit_gib: GiB at which the pod is killed.
+    """
+
+    cpus: int
+    memory_request_gib: float
+    memory_limit_gib: float
+
+    def resources(self) -> dict[str, Any]:
+        """The ``resources`` of a container."""
+        return {
+            "requests": {"cpu": str(self.cpus), "memory": _mebibytes(self.memory_request_gib)},
+            "limits": {"memory": _mebibytes(self.memory_limit_gib), "cpu": str(max(self.cpus, 1) * 2)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class BlastJob:
+    """Everything that makes one BLAST Job: one batch in one shard.
+
+    Attributes:
+        command: the BLAST program and its arguments, without query and output; never seen by a shell.
+        query_url: URL from which the pod reads its batch (signed, short-lived).
+        result_url: URL to which it writes its result (signed, short-lived).
+        deadline_seconds: ``activeDeadlineSeconds``.
+        ttl_seconds: ``ttlSecondsAfterFinished``.
+    """
+
+    job_id: str
+    attempt: int
+    program: str
+    database: str
+    shard: int
+    batch: int
+    node: str
+    command: Sequence[str]
+    query_url: str
+    result_url: str
+    callback_url: str
+    callback_token: str
+    image: str
+    size: PodSize
+    deadline_seconds: int
+    ttl_seconds: int
+
+    @property
+    def name(self) -> str:
+        """The Job's name: the same for the same batch, shard and attempt."""
+        return blast_job_name(self.program, self.database, self.shard, self.batch, self.job_id, self.attempt)
+
+    def manifest(self) -> dict[str, Any]:
+        """The whole Job."""
+        labels = {
+            "app": APP_BLAST,
+            JOB_ID_LABEL: self.job_id,
+            "db": label_value(self.database),
+            "shard": f"{self.shard:02d}",
+            "batch": f"{self.batch:03d}",
+            "app.kubernetes.io/managed-by": MANAGED_BY,
+        }
+        env = {
+            JOB_ID_ENV: self.job_id,
+            "ELB_QUERY_URL": self.query_url,
+            "ELB_RESULT_URL": self.result_url,
+            "ELB_CALLBACK_URL": self.callback_url,
+            "ELB_CALLBACK_TOKEN": self.callback_token,
+        }
+        container = {
+            "name": "blast",
+            "image": self.image,
+            "command": ["/bin/bash", f"{SCRIPTS_MOUNT}/blast.sh"],
+            "args": [literal(argument) for argument in self.command],
+            "env": [{"name": name, "value": literal(value)} for name, value in env.items()],
+            "resources": self.size.resources(),
+            "volumeMounts": [_mount("blastdb", MOUNT, read_only=True), *_scripts_mounts(), _mount("work", "/work")],
+            "securityContext": _unprivileged(),
+            "workingDir": "/work",
+        }
+        spec = _pod_spec(self.node, container, _host_path("Directory"))
+        spec["volumes"].append({"name": "work", "emptyDir": {}})
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": self.name, "labels": labels},
+            "spec": {
+                "backoffLimit": 3,
+                "activeDeadlineSeconds": self.deadline_seconds,
+                "ttlSecondsAfterFinished": self.ttl_seconds,
+                "podFailurePolicy": {
+                    "rules": [
+                        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                        {
+                            "action": "FailJob",
+                            "onExitCodes": {
+                                "containerName": "blast",
+                                "operator": "In",
+                                "values": list(OWN_EXIT_CODES),
+                            },
+                        },
+                    ]
+                },
+                "template": {"metadata": {"labels": labels}, "spec": spec},
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupJob:
+    """Everything that makes one warmup Job: one shard on one node.
+
+    Attributes:
+        dbtype: ``nucl`` or ``prot``.
+        layout: number of shards that the database is prepared in.
+        source_url: URL of the database container (signed, short-lived; read and list).
+        files: ``(path under the container, bytes)`` of the shard's files.
+        touch_limit_bytes: bytes that may be touched into the node's memory.
+    """
+
+    database: str
+    dbtype: str
+    layout: int
+    shard: int
+    alias: str
+    source_version: str
+    node: str
+    source_url: str
+    files: Sequence[tuple[str, int]]
+    touch_limit_bytes: int
+    image: str
+    size: PodSize
+    deadline_seconds: int
+
+    @property
+    def name(self) -> str:
+        """``warm-<db>-<NN>``."""
+        return warmup_job_name(self.database, self.shard)
+
+    def manifest(self) -> dict[str, Any]:
+        """The whole Job. It has no TTL: the Job is the state."""
+        labels = {
+            "app": APP_WARMUP,
+            "db": label_value(self.database),
+            "shard": f"{self.shard:02d}",
+            "app.kubernetes.io/managed-by": MANAGED_BY,
+        }
+        env = {
+            "ELB_DB": self.database,
+            "ELB_DBTYPE": self.dbtype,
+            "ELB_SHARD": f"{self.shard:02d}",
+            "ELB_LAYOUT": f"{self.layout:02d}",
+            "ELB_ALIAS": self.alias,
+            "ELB_SOURCE_VERSION": self.source_version,
+            "ELB_SOURCE_URL": self.source_url,
+            "ELB_FILES": "\n".join(f"{size} {path}" for path, size in self.files),
+            "ELB_TOUCH_LIMIT_BYTES": str(self.touch_limit_bytes),
+        }
+        container = {
+            "name": "warmup",
+            "image": self.image,
+            "command": ["/bin/bash", f"{SCRIPTS_MOUNT}/warm.sh"],
+            "env": [{"name": name, "value": literal(value)} for name, value in env.items()],
+            "resources": self.size.resources(),
+            "volumeMounts": [_mount("blastdb", MOUNT), *_scripts_mounts()],
+            "securityContext": _unprivileged(),
+        }
+        annotations = {SOURCE_VERSION: self.source_version, LAYOUT: str(self.layout)}
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": self.name, "labels": labels, "annotations": annotations},
+            "spec": {
+                "backoffLimit": 1,
+                "activeDeadlineSeconds": self.deadline_seconds,
+                "template": {
+                    "metadata": {"labels": labels, "annotations": annotations},
+                    "spec": _pod_spec(self.node, container, _host_path("DirectoryOrCreate")),
+                },
+            },
+        }
+
+
+def scripts_config_map(scripts: Mapping[str, str]) -> dict[str, Any]:
+    """The ConfigMap of the product's own scripts, with a hash of its content to skip needless writes."""
+    content = hashlib.sha256()
+    for name in sorted(scripts):
+        content.update(f"{name}\x00{scripts[name]}\x00".encode())
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": SCRIPTS_CONFIG_MAP,
+            "labels": {"app": "elb-control", "app.kubernetes.io/managed-by": MANAGED_BY},
+            "annotations": {SCRIPTS_HASH: content.hexdigest()},
+        },
+        "data": dict(scripts),
+    }
+
+
+def literal(text: str) -> str:
+    """Text that Kubernetes passes on as it is: ``$(NAME)`` in args and env would be expanded."""
+    return text.replace("$(", "$$(")
+
+
+def _mebibytes(gib: float) -> str:
+    return f"{round(gib * 1024)}Mi"
+
+
+def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    return mount | {"readOnly": True} if read_only else mount
+
+
+def _scripts_mounts() -> list[dict[str, Any]]:
+    return [_mount("scripts", SCRIPTS_MOUNT, read_only=True)]
+
+
+def _host_path(kind: str) -> dict[str, Any]:
+    return {"name": "blastdb", "hostPath": {"path": NODE_FOLDER, "type": kind}}
+
+
+def _unprivileged() -> dict[str, Any]:
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def _pod_spec(node: str, container: Mapping[str, Any], blastdb: Mapping[str, Any]) -> dict[str, Any]:
+    """A pod pinned to its node by affinity, never by ``nodeName``, which goes around the scheduler."""
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 5,
+        "tolerations": [{"key": "workload", "operator": "Equal", "value": "blast", "effect": "NoSchedule"}],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+                    ]
+                }
+            }
+        },
+        "containers": [dict(container)],
+        "volumes": [
+            dict(blastdb),
+            {"name": "scripts", "configMap": {"name": SCRIPTS_CONFIG_MAP, "defaultMode": 0o555}},
+        ],
+    }

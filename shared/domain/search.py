@@ -1,0 +1,196 @@
+"""A search: what its row holds, and the pure changes that are made to it.
+
+A change is ``Search -> Search``; the store reads, applies it and writes only the columns that differ, guarded by
+the row's ETag, and reads again when somebody else was faster. So a change may be applied more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from shared.domain.states import (
+    STEP_OF_PHASE,
+    TERMINAL,
+    Phase,
+    Status,
+    StepName,
+    StepStatus,
+    may_follow,
+    status_of,
+)
+from shared.domain.timeline import Timeline, begin, end_open_steps, finish, new_timeline
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRef:
+    """Which cluster, and whose storage holds its databases and results."""
+
+    subscription_id: str
+    resource_group: str
+    cluster_name: str
+    storage_account: str
+
+    @property
+    def key(self) -> str:
+        """The cluster's own key (Azure names are case-insensitive): partition and row keys use it."""
+        return "|".join((self.subscription_id, self.resource_group, self.cluster_name)).lower()
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain data for durable inputs."""
+        return {
+            "subscription_id": self.subscription_id,
+            "resource_group": self.resource_group,
+            "cluster_name": self.cluster_name,
+            "storage_account": self.storage_account,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ClusterRef:
+        """Read plain data; unknown fields are ignored."""
+        return cls(
+            data.get("subscription_id", ""),
+            data.get("resource_group", ""),
+            data.get("cluster_name", ""),
+            data.get("storage_account", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Kubernetes Jobs of the search, counted by state."""
+
+    total: int = 0
+    pending: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+    @property
+    def pct(self) -> float:
+        """Percent of the Jobs that succeeded, one decimal."""
+        return round(100 * self.succeeded / self.total, 1) if self.total else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The progress object of the API."""
+        return {
+            "total": self.total,
+            "pending": self.pending,
+            "running": self.running,
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "pct": self.pct,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Progress:
+        """Read a stored progress; missing counts are 0."""
+        return cls(*(int(data.get(k, 0)) for k in ("total", "pending", "running", "succeeded", "failed")))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search. Every field has a column or lies in the payload (``shared.clients.search_store``)."""
+
+    job_id: str
+    owner: str
+    program: str
+    database: str
+    cluster: ClusterRef
+    created_at: datetime
+    title: str = ""
+    source: str = "api"
+    phase: Phase = Phase.PREPARING
+    waiting_reason: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    observed_at: datetime | None = None
+    stale_reason: str | None = None
+    attempt: int = 1
+    run: int = 1
+    expected_jobs: int | None = None
+    jobs_created_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    progress: Progress = field(default_factory=Progress)
+    results_expire_at: datetime | None = None
+    # payload: what can grow
+    options: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    steps: Timeline = field(default_factory=new_timeline)
+    error: Mapping[str, Any] | None = None
+    jobs: tuple[Mapping[str, Any], ...] = ()
+    query: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    etag: str = ""
+
+    @property
+    def status(self) -> Status:
+        """The coarse status, derived from the phase and never stored apart from it."""
+        return status_of(self.phase)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the search has ended."""
+        return self.phase in TERMINAL
+
+    @property
+    def ref(self) -> dict[str, Any]:
+        """What orchestrations and activities carry to find the row: references, never contents."""
+        return {"job_id": self.job_id, "owner": self.owner, "run": self.run}
+
+
+def enter_phase(search: Search, phase: Phase, at: datetime, reason: str | None = None) -> Search:
+    """Go to a phase: the steps before its own end, its own begins.
+
+    A change that the transition table does not have (a late writer, a repeated activity) changes nothing.
+    """
+    if not may_follow(search.phase, phase):
+        return search
+    steps = search.steps
+    step = STEP_OF_PHASE.get(phase)
+    if step is not None:
+        for earlier in StepName:
+            if earlier is step:
+                break
+            if any(s.name is earlier and s.status is StepStatus.RUNNING for s in steps):
+                steps = finish(steps, earlier, at)
+        steps = begin(steps, step, at)
+    return replace(search, phase=phase, waiting_reason=reason, started_at=search.started_at or at, steps=steps)
+
+
+def finish_step(
+    search: Search, name: StepName, at: datetime, detail: str = "", status: StepStatus = StepStatus.COMPLETED
+) -> Search:
+    """End one step with what it did."""
+    return replace(search, steps=finish(search.steps, name, at, detail, status))
+
+
+def complete(search: Search, at: datetime, expires_at: datetime) -> Search:
+    """The results were listed, counted, validated and published. Only from the results gate's phase."""
+    if not may_follow(search.phase, Phase.COMPLETED) or search.is_terminal:
+        return search
+    steps = finish(search.steps, StepName.EXPORTING, at)
+    return replace(
+        search,
+        phase=Phase.COMPLETED,
+        waiting_reason=None,
+        completed_at=at,
+        results_expire_at=expires_at,
+        steps=end_open_steps(steps, at, StepStatus.COMPLETED),
+    )
+
+
+def fail(search: Search, error: Mapping[str, Any], at: datetime) -> Search:
+    """The search ends with this error; a search that has ended stays as it is."""
+    if search.is_terminal or not may_follow(search.phase, Phase.FAILED):
+        return search
+    return replace(
+        search,
+        phase=Phase.FAILED,
+        waiting_reason=None,
+        completed_at=at,
+        error=dict(error),
+        steps=end_open_steps(search.steps, at, StepStatus.FAILED),
+    )

@@ -1,0 +1,24 @@
+"""Times as text: RFC 3339 in UTC with milliseconds, everywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def format_time(at: datetime | None) -> str | None:
+    """``2026-01-02T03:04:05.678Z``, or None for None. A time without a zone is taken as UTC."""
+    if at is None:
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """The time that the text says, in UTC; None for None, for an empty and for an unreadable text."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

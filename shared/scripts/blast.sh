@@ -1,0 +1,54 @@
+#!/bin/bash
+# Runs one BLAST Job: download the batch, run the command given as arguments, upload the result, call back.
+#
+# Exit codes: 1-6 are BLAST's own. The wrapper's faults are apart from them, so that the Job's podFailurePolicy can
+# tell "a retry cannot help" from "try again":
+#   64 download failed   65 storage refused   70 the script or BLAST ended in an unknown way   74 upload failed
+set -uo pipefail
+cd "${ELB_WORK:-/work}" || exit 70
+
+say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$*"; }
+
+# transfer URL-VARIABLE FAULT CURL-ARGUMENTS...: never prints the URL, which carries a signature.
+transfer() {
+    local url=$1 fault=$2 status
+    shift 2
+    status=$(curl --silent --show-error --retry 4 --retry-all-errors --max-time 3600 \
+        --write-out '%{http_code}' "$@" "$url" 2>transfer.err)
+    if [[ $status == 2* ]]; then return 0; fi
+    say "transfer failed: HTTP $status $(tr '\n' ' ' <transfer.err | sed 's/?[^ ]*//g' | tail -c 500)"
+    if [[ $status == 401 || $status == 403 ]]; then exit 65; fi
+    exit "$fault"
+}
+
+say "job ${BLAST_ELB_JOB_ID:-unknown} on $(hostname)"
+transfer "$ELB_QUERY_URL" 64 --output query.fa.gz
+gzip -dc query.fa.gz >query.fa || { say "the batch is not gzip"; exit 64; }
+
+say "run: $*"
+started=$(date +%s.%N)
+"$@" -query query.fa -out result.out
+code=$?
+seconds=$(awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f", b - a }')
+if [[ $code -ne 0 ]]; then
+    say "BLAST ended with exit code $code after $seconds s"
+    case $code in
+        [1-6]) exit "$code" ;;
+        137) exit 4 ;; # the kernel killed BLAST for its memory
+        *) exit 70 ;;
+    esac
+fi
+say "BLAST ended after $seconds s, $(wc -c <result.out) bytes"
+
+gzip -1 --no-name result.out || exit 70
+transfer "$ELB_RESULT_URL" 74 --output upload.out --upload-file result.out.gz \
+    --header 'x-ms-blob-type: BlockBlob' --header 'x-ms-version: 2021-12-02' \
+    --header 'Content-Type: application/gzip' --header "x-ms-meta-blast_seconds: $seconds"
+say "uploaded $(wc -c <result.out.gz) bytes"
+
+# A wake-up only: a lost or refused call changes nothing, the next look at the cluster finds this Job anyway.
+if [[ -n ${ELB_CALLBACK_URL:-} ]]; then
+    curl --silent --output /dev/null --max-time 5 --request POST --data '' \
+        --header "X-Elb-Token: ${ELB_CALLBACK_TOKEN:-}" "$ELB_CALLBACK_URL" || say "call-back not delivered"
+fi
+exit 0

@@ -1,0 +1,114 @@
+#!/bin/bash
+# Brings one shard of a database onto this node's disk and into its memory.
+#
+# Leftovers removed -> volumes (AzCopy, 3 tries) -> blastdbcheck -> touched into RAM (vmtouch) -> marker -> completed.
+# The marker is per database and shard, holds the source version and is written last; one that does not match means a
+# new download. One machine-readable line per change: ELB_PHASE {"phase":...,"done":...,"total":...}.
+set -uo pipefail
+root=${ELB_ROOT:-/blast/blastdb}
+folder=$root/$ELB_DB
+marker=$folder/.warm-$ELB_LAYOUT-$ELB_SHARD
+mkdir -p "$folder" || exit 70
+
+say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$*"; }
+phase() { # phase NAME DONE TOTAL [MESSAGE]
+    printf 'ELB_PHASE {"phase":"%s","done":%d,"total":%d,"message":"%s","at":"%s"}\n' \
+        "$1" "$2" "$3" "${4:-}" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)"
+}
+fail() { # fail EXIT-CODE MESSAGE
+    phase failed 0 0 "$2"
+    say "$2"
+    exit "$1"
+}
+
+names=() total=0
+while read -r size path; do
+    [[ -n $path ]] || continue
+    names+=("${path##*/}")
+    total=$((total + size))
+done <<<"$ELB_FILES"
+
+copied_bytes() { # bytes of the shard's files that lie on the disk
+    local sum=0 name size
+    for name in "${names[@]}"; do
+        size=$(stat -c %s "$folder/$name" 2>/dev/null) && sum=$((sum + size))
+    done
+    echo "$sum"
+}
+
+complete() { # every file is there with the size that storage has
+    local size path
+    while read -r size path; do
+        [[ -n $path ]] || continue
+        [[ $(stat -c %s "$folder/${path##*/}" 2>/dev/null) == "$size" ]] || return 1
+    done <<<"$ELB_FILES"
+}
+
+phase starting 0 "$total" "database $ELB_DB shard $ELB_SHARD on $(hostname)"
+find "$folder" -name '.azDownload-*' -delete
+
+copy() {
+    local pattern log=$folder/.copy-$ELB_LAYOUT-$ELB_SHARD.log pid code
+    pattern=$(IFS=';'; echo "${names[*]}")
+    # One AzCopy start brings all files; the address carries a signature and is never printed.
+    AZCOPY_LOG_LOCATION=/tmp/azcopy AZCOPY_JOB_PLAN_LOCATION=/tmp/azcopy AZCOPY_DISABLE_SYSLOG=true \
+        azcopy copy "${ELB_SOURCE_URL%%\?*}/$ELB_DB/*?${ELB_SOURCE_URL#*\?}" "$folder" --from-to BlobLocal \
+        --include-pattern "$pattern" --overwrite true --check-length=true --output-level essential >"$log" 2>&1 &
+    pid=$!
+    while kill -0 "$pid" 2>/dev/null; do
+        phase copying_files "$(copied_bytes)" "$total"
+        sleep 0.5
+    done
+    wait "$pid"
+    code=$?
+    if [[ $code -ne 0 ]]; then sed 's/?[^ ]*sig=[^ ]*//g' "$log" | tail -n 20; fi
+    if grep -q AuthorizationPermissionMismatch "$log"; then
+        cause="storage_denied: the role is missing or does not act yet (60-180 s)"
+    elif grep -q AuthorizationFailure "$log"; then
+        cause="storage_denied: the firewall of the storage account does not allow the nodes' subnet"
+    else
+        cause="download_failed: AzCopy ended with exit code $code"
+    fi
+    rm -f "$log"
+    return "$code"
+}
+
+if [[ $(cat "$marker" 2>/dev/null) == "$ELB_SOURCE_VERSION" ]] && complete; then
+    say "on disk already, 0 bytes downloaded"
+else
+    rm -f "$marker"
+    cause=""
+    for try in 1 2 3; do
+        phase copying_files "$(copied_bytes)" "$total" "try $try"
+        if copy && complete; then cause=""; break; fi
+        cause=${cause:-"download_failed: files are missing or incomplete after the copy"}
+        say "try $try: $cause"
+        find "$folder" -name '.azDownload-*' -delete
+        sleep $((try * 2))
+    done
+    [[ -z $cause ]] || fail 64 "$cause"
+    phase copying_files "$total" "$total"
+fi
+
+phase verifying_db 0 0
+if ! blastdbcheck -db "$folder/$ELB_ALIAS" -dbtype "$ELB_DBTYPE" -no_isam >/tmp/check.log 2>&1; then
+    tail -n 20 /tmp/check.log
+    rm -f "$marker"
+    fail 66 "bad_database: blastdbcheck refused $ELB_ALIAS"
+fi
+
+phase touching_memory 0 "$total"
+touched=0 limit=${ELB_TOUCH_LIMIT_BYTES:-0}
+while read -r size path; do
+    [[ -n $path ]] || continue
+    if ((limit > 0 && touched + size > limit)); then
+        fail 67 "node_memory_full: $total bytes do not fit in $limit bytes of cache"
+    fi
+    vmtouch -qt "$folder/${path##*/}" >/dev/null || fail 70 "vmtouch could not touch ${path##*/}"
+    touched=$((touched + size))
+    phase touching_memory "$touched" "$total"
+done <<<"$ELB_FILES"
+
+printf '%s' "$ELB_SOURCE_VERSION" >"$marker.new" && mv "$marker.new" "$marker" || fail 70 "the marker could not be written"
+phase completed "$total" "$total"
+say DONE
