@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,14 @@ class Service:
         self.roles = RoleAssignments(kept.get("roles"))
         self._control = control
         self._state = state
-        self._carrying_out: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def resume(self) -> None:
-        """Carry on with what was under way when an earlier run ended."""
+        """Carry on with what was under way when an earlier run ended; a cluster that is started new is switched off."""
         if (operation := self.cluster.under_way) is not None:
-            self._begin(operation)
+            self._do(self._carry_out(operation))
+        elif self.cluster.power == STOPPED:
+            self._do(self._switch(STOPPED))
 
     def request(self, target: str) -> Operation:
         """Start or stop the cluster; see :meth:`Cluster.request`."""
@@ -50,7 +53,7 @@ class Service:
         operation = self.cluster.request(target, time.time())
         self.save()
         if operation is not known and not operation.ended:
-            self._begin(operation)
+            self._do(self._carry_out(operation))
         return operation
 
     def save(self) -> None:
@@ -63,33 +66,33 @@ class Service:
 
     async def close(self) -> None:
         """Leave what is under way to the next run."""
-        for task in self._carrying_out:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._carrying_out, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begin(self, operation: Operation) -> None:
-        task = asyncio.create_task(self._carry_out(operation))
-        self._carrying_out.add(task)
-        task.add_done_callback(self._carrying_out.discard)
+    def _do(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _carry_out(self, operation: Operation) -> None:
         # A stopping cluster loses its nodes first; a starting one has them before ARM says that it runs.
         if operation.target == STOPPED:
-            await self._switch(on=False)
+            await self._switch(STOPPED)
         await asyncio.sleep(max(0.0, operation.ends_at - time.time()))
         if operation.target == RUNNING:
-            await self._switch(on=True)
+            await self._switch(RUNNING)
         self.cluster.finish(operation)
         self.save()
 
-    async def _switch(self, *, on: bool) -> None:
+    async def _switch(self, target: str) -> None:
         """Tell the cluster emulator, until it has understood: it may be restarting."""
         if not self._control:
             return
         async with aiohttp.ClientSession() as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientConnectionError):
-                    async with session.post(f"{self._control}/power", json={"on": on}) as answer:
+                    async with session.post(f"{self._control}/power", json={"state": target.lower()}) as answer:
                         answer.raise_for_status()
                         return
                 await asyncio.sleep(_RETRY_SECONDS)

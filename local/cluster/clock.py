@@ -26,4 +26,4 @@ class Clock:
 
 def parse_stamp(text: str) -> datetime:
     """The time of an RFC 3339 text; ValueError when it is none."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)

@@ -35,7 +35,7 @@ class Controller(ABC):
         """Turn a change into keys; called in order for every change, so nothing is missed."""
 
     @abstractmethod
-    def reconcile(self, key: Key) -> None:
+    def reconcile(self, key: Key, /) -> None:
         """Bring the object of this key nearer to its spec. Safe to call at any time, any number of times."""
 
     def enqueue(self, key: Key) -> None:

@@ -16,7 +16,9 @@ _TOLERATIONS: list[Json] = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": effect}
     for key, effect in (
         ("not-ready", "NoExecute"),
+        ("not-ready", "NoSchedule"),
         ("unreachable", "NoExecute"),
+        ("unreachable", "NoSchedule"),
         ("disk-pressure", "NoSchedule"),
         ("memory-pressure", "NoSchedule"),
         ("pid-pressure", "NoSchedule"),
@@ -54,12 +56,12 @@ class DaemonSetController(Controller):
         template = _pod_template(daemon)
         wanted = {
             node["metadata"]["name"]
-            for node in self.store.list(NODES)
+            for node in self.store.listing(NODES)
             if placement.matches_affinity(template["spec"], node) and not placement.untolerated(template["spec"], node)
         }
         generation = str(daemon["metadata"]["generation"])
         present: dict[str, Json] = {}
-        for pod in self.store.list(PODS, key[0]):
+        for pod in self.store.listing(PODS, key[0]):
             if not any(reference["uid"] == uid for reference in pod["metadata"].get("ownerReferences") or []):
                 continue
             node = _target(pod)

@@ -97,7 +97,7 @@ def empty_namespace(store: Store, name: str, kinds: tuple[Kind, ...]) -> None:
     for kind in kinds:
         if not kind.namespaced:
             continue
-        for obj in store.list(kind, name):
+        for obj in store.listing(kind, name):
             if kind is PODS:
                 delete_object(store, kind, obj, {"propagationPolicy": "Background", "gracePeriodSeconds": 0})
             else:

@@ -45,7 +45,7 @@ def data_of(kind: Kind, obj: Json) -> dict[str, bytes]:
     return data | {key: base64.b64decode(value) for key, value in (obj.get("binaryData") or {}).items()}
 
 
-def field_value(pod: Json, container: Json, path: str) -> str:
+def field_value(pod: Json, path: str) -> str:
     """A `fieldRef` path of a pod as text."""
     if found := _KEYED_FIELD.match(path):
         return str((pod["metadata"].get(found[1]) or {}).get(found[2], ""))
@@ -77,7 +77,7 @@ def _entry_value(pod: Json, container: Json, entry: Json, env: dict[str, str], l
     if not source:
         return expand(str(entry.get("value", "")), env)
     if reference := source.get("fieldRef"):
-        return field_value(pod, container, reference["fieldPath"])
+        return field_value(pod, reference["fieldPath"])
     if reference := source.get("resourceFieldRef"):
         section, _, name = reference["resource"].partition(".")
         return str(((container.get("resources") or {}).get(section) or {}).get(name, "0"))

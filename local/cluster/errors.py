@@ -39,7 +39,9 @@ class ApiError(Exception):
 
 
 def _details(kind: Kind, name: str) -> Json:
-    return {"name": name, "group": kind.group, "kind": kind.plural} if kind.group else {"name": name, "kind": kind.plural}
+    return (
+        {"name": name, "group": kind.group, "kind": kind.plural} if kind.group else {"name": name, "kind": kind.plural}
+    )
 
 
 def not_found(kind: Kind, name: str) -> ApiError:

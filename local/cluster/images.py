@@ -11,7 +11,7 @@ KNOWN_IMAGES = ("ncbi/elb:1.4.0", "busybox")
 ENTRYPOINTS: dict[str, list[str]] = {"busybox": ["sh"]}
 
 
-class ImageMissing(Exception):
+class ImageMissingError(Exception):
     """No registry has this image, or the pull of it is denied; the text is what the kubelet reports."""
 
 
@@ -52,14 +52,14 @@ class Images:
             return
 
     async def pull(self, image: str) -> None:
-        """Return when the image is on the node; ImageMissing when it never will be."""
+        """Return when the image is on the node; ImageMissingError when it never will be."""
         if self._matches(image, self._denied):
-            raise ImageMissing(
+            raise ImageMissingError(
                 f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": failed to '
                 "authorize: failed to fetch anonymous token: unexpected status: 401 Unauthorized"
             )
         if not self._matches(image, self._known):
-            raise ImageMissing(
+            raise ImageMissingError(
                 f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
             )
         seconds = max((s for name, s in self._slow.items() if self._matches(image, {name})), default=0.0)

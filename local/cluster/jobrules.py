@@ -21,6 +21,7 @@ class Ledger:
     failed: int = 0
     consecutive_failures: int = 0
     last_failure: float = 0.0
+    started: float = 0.0
     fail_job: str = ""
 
 

@@ -83,8 +83,10 @@ class JobController(Controller):
         if job["spec"].get("suspend"):
             self._suspend(job, active)
             return
-        job = self._begin(job)
-        seconds = (self.store.clock.now() - parse_stamp(job["status"]["startTime"])).total_seconds()
+        job = self._begin(job, ledger)
+        # startTime has whole seconds; the ledger knows better, so that no deadline passes early.
+        started = max(parse_stamp(job["status"]["startTime"]).timestamp(), ledger.started)
+        seconds = self.store.clock.now().timestamp() - started
         failure = self._failure_target(job) or jobrules.verdict(job, ledger, active, seconds)
         if failure is not None:
             self._fail(job, ledger, failure, active, pods)
@@ -118,12 +120,13 @@ class JobController(Controller):
             ledger.consecutive_failures += 1
             ledger.last_failure = self.store.clock.now().timestamp()
 
-    def _begin(self, job: Json) -> Json:
+    def _begin(self, job: Json, ledger: Ledger) -> Json:
         """The Job with its startTime; a resumed one gets a new one."""
         now = self.store.clock.stamp()
         suspended = jobrules.condition(job, "Suspended")
         if (job.get("status") or {}).get("startTime") and not suspended:
             return job
+        ledger.started = self.store.clock.now().timestamp()
 
         def begin(new: Json) -> None:
             status = new.setdefault("status", {})
@@ -172,7 +175,6 @@ class JobController(Controller):
 
     def _fail(self, job: Json, ledger: Ledger, why: Verdict, active: list[Json], pods: list[Json]) -> None:
         """FailureTarget first; Failed once no pod is left that has not ended."""
-        now = self.store.clock.stamp()
         if jobrules.condition(job, "FailureTarget") is None:
             job = self._write(job, ledger, [], len(pods), 0, [("FailureTarget", why.reason, why.message)])
             for pod in active:
@@ -260,7 +262,11 @@ def pod_of(job: Json) -> Json:
     }
     if template_meta.get("annotations"):
         pod_meta["annotations"] = template_meta["annotations"]
-    return {"metadata": pod_meta, "spec": clone(template["spec"]), "status": {"phase": "Pending", "qosClass": "Burstable"}}
+    return {
+        "metadata": pod_meta,
+        "spec": clone(template["spec"]),
+        "status": {"phase": "Pending", "qosClass": "Burstable"},
+    }
 
 
 def _is_ready(pod: Json) -> bool:

@@ -21,6 +21,7 @@ from local.cluster.store import Change
 Json = dict[str, Any]
 logger = logging.getLogger(__name__)
 
+_LOG_SECONDS = 1.0
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -94,6 +95,9 @@ class Kubelet:
             self._addresses.pop(uid, None)
             if runner := self._runners.get(uid):
                 runner.crash()
+            # Logs go with their pod; whoever follows one may still read the end.
+            folder = self.log_folder(change.obj)
+            asyncio.get_running_loop().call_later(_LOG_SECONDS, shutil.rmtree, folder, True)
             return
         self._consider(change.obj)
 
@@ -165,7 +169,9 @@ class Kubelet:
             return False
         name, wanted = missing[0], requests_of(pod["spec"])[missing[0]]
         capacity = parse_quantity(node["status"]["allocatable"].get(name, "0"))
-        numbers = [int(value * 1000) if name == "cpu" else int(value) for value in (wanted, used.get(name, 0), capacity)]
+        numbers = [
+            int(value * 1000) if name == "cpu" else int(value) for value in (wanted, used.get(name, 0), capacity)
+        ]
         message = (
             f"Node didn't have enough resource: {name}, requested: {numbers[0]}, used: {numbers[1]}, "
             f"capacity: {numbers[2]}"

@@ -48,7 +48,9 @@ def matches_affinity(pod_spec: Json, node: Json) -> bool:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     if not required:
         return True
-    return any(_matches_term(term, labels, node["metadata"]["name"]) for term in required.get("nodeSelectorTerms") or [])
+    return any(
+        _matches_term(term, labels, node["metadata"]["name"]) for term in required.get("nodeSelectorTerms") or []
+    )
 
 
 def _matches_term(term: Json, labels: dict[str, str], name: str) -> bool:

@@ -14,14 +14,14 @@ from typing import Any
 
 from local.cluster import podstatus
 from local.cluster.environment import CreateContainerConfigError, Lookup, command_of, environment_of
-from local.cluster.images import ImageMissing, Images, entrypoint
+from local.cluster.images import ImageMissingError, Images, entrypoint
 from local.cluster.kinds import PODS
 from local.cluster.pace import Pace
 from local.cluster.podstatus import ContainerRecord
 from local.cluster.recorder import Recorder
 from local.cluster.sandbox import ContainerStart, Sandbox, search_path
 from local.cluster.store import Store
-from local.cluster.volumes import MountFailed, PodVolumes
+from local.cluster.volumes import MountError, PodVolumes
 
 Json = dict[str, Any]
 
@@ -29,7 +29,7 @@ _CONFIG_RETRY_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 300.0
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The pod is being stopped while it waits for something."""
 
 
@@ -48,7 +48,9 @@ class Surroundings:
 class PodRunner:
     """The life of one pod on its node."""
 
-    def __init__(self, pod: Json, node_folder: Path, pods_folder: Path, host_ip: str, pod_ip: str, around: Surroundings):
+    def __init__(
+        self, pod: Json, node_folder: Path, pods_folder: Path, host_ip: str, pod_ip: str, around: Surroundings
+    ):
         self.pod = pod
         meta = pod["metadata"]
         self.key = (meta["namespace"], meta["name"])
@@ -103,7 +105,7 @@ class PodRunner:
                 for end in ends:
                     if end is not None:
                         raise end
-        except _Stopped:
+        except _StoppedError:
             self._end_what_never_ran()
         finally:
             for sandbox in self._sandboxes.values():
@@ -115,7 +117,7 @@ class PodRunner:
         while True:
             try:
                 self._volumes.set_up()
-            except MountFailed as failed:
+            except MountError as failed:
                 self._event("FailedMount", str(failed), warning=True)
                 await self._pause(_CONFIG_RETRY_SECONDS)
             else:
@@ -161,7 +163,9 @@ class PodRunner:
         record.container_id = f"bwrap://{self.pod['metadata']['uid']}-{record.name}-{record.restarts}"
         if problem:
             self._event("Failed", f"Error: {problem}", record, warning=True)
-            record.state = podstatus.terminated(128, "StartError", None, store.clock.stamp(), record.container_id, problem)
+            record.state = podstatus.terminated(
+                128, "StartError", None, store.clock.stamp(), record.container_id, problem
+            )
             return 128
         self._event("Created", f"Created container: {record.name}", record)
         sandbox = await Sandbox.start(self._container_start(record, command, env))
@@ -207,7 +211,7 @@ class PodRunner:
         while True:
             try:
                 await self._unless_stopped(self._around.images.pull(image))
-            except ImageMissing as missing:
+            except ImageMissingError as missing:
                 self._event("Failed", f'Failed to pull image "{image}": {missing}', record, warning=True)
                 self._event("Failed", "Error: ErrImagePull", record, warning=True)
                 record.state = podstatus.waiting("ErrImagePull", str(missing))
@@ -248,13 +252,13 @@ class PodRunner:
         return ""
 
     async def _unless_stopped[T](self, work: Awaitable[T]) -> T:
-        """The result of `work`; _Stopped when the pod is stopped first."""
+        """The result of `work`; _StoppedError when the pod is stopped first."""
         task = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise _Stopped
+                raise _StoppedError
             return task.result()
         finally:
             stopped.cancel()

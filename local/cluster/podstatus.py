@@ -149,7 +149,7 @@ def set_condition(status: Json, kind: str, is_true: bool, reason: str, message: 
 
 
 def pod_status(old: Json, records: list[ContainerRecord], host_ip: str, pod_ip: str, now: str, failure: Json) -> Json:
-    """The whole status. `failure` ({} or reason + message) makes a pod Failed whatever its containers' exit codes say."""
+    """The whole status. `failure` ({} or reason and message) makes a pod Failed whatever its exit codes say."""
     phase = phase_of(records)
     if failure and phase != "Succeeded" and all(not record.running for record in records):
         phase = "Failed"

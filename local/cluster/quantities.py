@@ -25,9 +25,7 @@ def parse_quantity(text: object) -> float:
     """The number that a quantity stands for (cores, bytes, pods); ValueError when it is none."""
     found = _QUANTITY.match(str(text))
     if not found:
-        raise ValueError(
-            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        )
+        raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
     return float(found[1]) * _SUFFIXES[found[2] or ""]
 
 

@@ -122,7 +122,7 @@ class Sandbox:
         self.kill()
 
     def _main_process(self) -> int | None:
-        """The machine's pid of the first process inside: the child of bubblewrap's init, which is bubblewrap's child."""
+        """The machine's pid of the first process inside: the child of bubblewrap's init, its child."""
         pid = self._process.pid
         for _generation in range(2):
             try:

@@ -47,10 +47,10 @@ class Scheduler(Controller):
         elif change.kind is NODES and self._pending:
             self.enqueue(_ALL)
 
-    def reconcile(self, key: Key) -> None:
+    def reconcile(self, _key: Key) -> None:
         """One pass over the pending pods."""
         usage = placement.usage_by_node(self.store.objects(PODS))
-        nodes = self.store.list(NODES)
+        nodes = self.store.listing(NODES)
         for pending in list(self._pending):
             pod = self.store.find(PODS, *pending)
             if pod is not None and is_pending(pod):

@@ -1,4 +1,4 @@
-"""Label and field selectors, parsed as kubectl and the API server parse them. Pure; used by lists, watches, controllers."""
+"""Label and field selectors, parsed as the API server parses them. Pure; used by lists, watches, controllers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _label_test(part: str) -> Predicate:
         return requirement(found["key"], "Gt" if found["op"] == ">" else "Lt", {found["value"]})
     if found := _EXISTS.match(part):
         return requirement(found["key"], "DoesNotExist" if found["not"] else "Exists", set())
-    raise bad_request(f'unable to parse requirement: found \'{part}\', expected: in, notin, =, ==, !=, gt, lt')
+    raise bad_request(f"unable to parse requirement: found '{part}', expected: in, notin, =, ==, !=, gt, lt")
 
 
 def requirement(key: str, operator: str, values: set[str]) -> Predicate:
@@ -63,8 +63,10 @@ def match_selector(selector: Json | None) -> Predicate:
     if selector is None:
         return lambda _labels: False
     tests = [requirement(key, "In", {value}) for key, value in (selector.get("matchLabels") or {}).items()]
-    for expression in selector.get("matchExpressions") or []:
-        tests.append(requirement(expression["key"], expression["operator"], set(expression.get("values") or [])))
+    tests += [
+        requirement(each["key"], each["operator"], set(each.get("values") or []))
+        for each in selector.get("matchExpressions") or []
+    ]
     return lambda labels: all(test(labels) for test in tests)
 
 
@@ -99,7 +101,7 @@ def _field_test(part: str) -> Predicate:
         raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
     key, wanted, equal = found["key"], found["value"], found["op"] != "!="
     if key not in _FIELDS and not key.startswith("involvedObject."):
-        raise bad_request(f'field label not supported: {key}')
+        raise bad_request(f"field label not supported: {key}")
     return lambda obj: (field(obj, key) == wanted) is equal
 
 

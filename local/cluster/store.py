@@ -69,14 +69,14 @@ class Store:
             raise errors.not_found(kind, name)
         return found
 
-    def list(self, kind: Kind, namespace: str | None = None) -> list[Json]:
+    def listing(self, kind: Kind, namespace: str | None = None) -> list[Json]:
         """The objects of a kind, of one namespace or (None) of all, by namespace and name."""
         objects = self._objects.get(kind, {})
         keys = sorted(key for key in objects if namespace is None or key[0] == namespace)
         return [objects[key] for key in keys]
 
     def objects(self, kind: Kind) -> list[Json]:
-        """The objects of a kind in no particular order: cheaper than `list`."""
+        """The objects of a kind in no particular order: cheaper than `listing`."""
         return list(self._objects.get(kind, {}).values())
 
     def count(self, kind: Kind) -> int:
@@ -85,7 +85,7 @@ class Store:
 
     def create(self, kind: Kind, obj: Json) -> Json:
         """Store a new object, with uid, creationTimestamp and version; ApiError 409 when the name is in use."""
-        new = clone(obj)
+        new: Json = clone(obj)
         meta = new.setdefault("metadata", {})
         key = (meta.get("namespace", ""), meta["name"])
         objects = self._objects.setdefault(kind, {})
@@ -113,7 +113,7 @@ class Store:
         if meta.get("uid") not in (None, old_meta["uid"]):
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {old_meta['uid']}"
             raise errors.conflict(kind, meta["name"], why)
-        new = clone(obj)
+        new: Json = clone(obj)
         new["apiVersion"], new["kind"] = kind.api_version, kind.kind
         for fixed in ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             if fixed in old_meta and fixed not in new["metadata"]:

@@ -1,4 +1,4 @@
-"""A pod's volumes as folders of the machine. Called by `podrunner.py` before containers start and after the pod's end."""
+"""A pod's volumes as folders of the machine. `podrunner.py` sets them up before containers start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 DEFAULT_MODE = 0o644
 
 
-class MountFailed(Exception):
+class MountError(Exception):
     """A volume cannot be set up; the text is what the kubelet reports in a FailedMount event."""
 
 
@@ -30,12 +30,12 @@ class PodVolumes:
         self._read_only: set[str] = set()
 
     def set_up(self) -> None:
-        """Make every volume ready; MountFailed when one cannot be yet."""
+        """Make every volume ready; MountError when one cannot be yet."""
         for volume in self._pod["spec"].get("volumes") or []:
             self._sources[volume["name"]] = self._source(volume)
 
     def _source(self, volume: Json) -> Path:
-        name = volume["name"]
+        name: str = volume["name"]
         own = self._pod_folder / "volumes" / name
         if "hostPath" in volume:
             return self._host_path(name, volume["hostPath"])
@@ -55,14 +55,14 @@ class PodVolumes:
         if "emptyDir" in volume or len(volume) == 1:
             return own
         kind = next(key for key in volume if key != "name")
-        raise MountFailed(f'MountVolume.SetUp failed for volume "{name}" : volumes of type {kind} are not emulated')
+        raise MountError(f'MountVolume.SetUp failed for volume "{name}" : volumes of type {kind} are not emulated')
 
     def _host_path(self, name: str, host_path: Json) -> Path:
-        source = self._node_folder / host_path["path"].lstrip("/")
+        source: Path = self._node_folder / host_path["path"].lstrip("/")
         kind = host_path.get("type") or ""
         if kind in ("Directory", "File") and not source.exists():
             wanted = "a directory" if kind == "Directory" else "a file"
-            raise MountFailed(
+            raise MountError(
                 f'MountVolume.SetUp failed for volume "{name}" : hostPath type check failed: '
                 f"{host_path['path']} is not {wanted}"
             )
@@ -79,7 +79,7 @@ class PodVolumes:
         if "secret" in part:
             self._files(SECRETS, name, part["secret"], part["secret"]["name"], folder)
         for item in (part.get("downwardAPI") or {}).get("items") or []:
-            _write(folder / item["path"], field_value(self._pod, {}, item["fieldRef"]["fieldPath"]).encode(), DEFAULT_MODE)
+            _write(folder / item["path"], field_value(self._pod, item["fieldRef"]["fieldPath"]).encode(), DEFAULT_MODE)
 
     def _files(self, kind: Kind, name: str, volume: Json, source: str, folder: Path) -> Path:
         """Write the keys of a ConfigMap or a Secret as files."""
@@ -88,13 +88,13 @@ class PodVolumes:
         if found is None:
             if volume.get("optional"):
                 return folder
-            raise MountFailed(f'MountVolume.SetUp failed for volume "{name}" : {kind.singular} "{source}" not found')
+            raise MountError(f'MountVolume.SetUp failed for volume "{name}" : {kind.singular} "{source}" not found')
         data = data_of(kind, found)
         mode = volume.get("defaultMode") or DEFAULT_MODE
         items = volume.get("items") or [{"key": key, "path": key} for key in data]
         for item in items:
             if item["key"] not in data:
-                raise MountFailed(
+                raise MountError(
                     f'MountVolume.SetUp failed for volume "{name}" : references non-existent config key: {item["key"]}'
                 )
             _write(folder / item["path"], data[item["key"]], item.get("mode") or mode)

@@ -1,8 +1,8 @@
 """Command line of the local Functions host: `python -m local.host --app DIR --port N --state FILE`.
 
-The environment is the app settings. The one line on stdout is `ready <base URL>`; all logging goes to stderr. SIGTERM and
-SIGINT end it with exit code 0; 3: the app cannot be loaded, 4: the port is taken, 5: the state file is in use or is not
-one. It may be killed at any time: started again on the same state file it continues every orchestration.
+The environment is the app settings. The one line on stdout is `ready <base URL>`; all logging goes to stderr. SIGTERM
+and SIGINT end it with exit code 0; 3: the app cannot be loaded, 4: the port is taken, 5: the state file is in use or is
+not one. It may be killed at any time: started again on the same state file it continues every orchestration.
 """
 
 import argparse
@@ -62,7 +62,9 @@ def _run(arguments: argparse.Namespace, stdout: int) -> int:
         return _give_up(_EXIT_PORT, f"cannot listen on {arguments.address}:{arguments.port}: {error.strerror}")
     try:
         lock_state(state)
-        asyncio.run(_serve(FunctionsHost(HostOptions(app_dir, state, listener), settings), stdout))
+        # Not asyncio.run: at its end that waits for every thread that the app has started.
+        host = FunctionsHost(HostOptions(app_dir, state, listener), settings)
+        asyncio.new_event_loop().run_until_complete(_serve(host, stdout))
     except HostConfigurationError as error:
         return _give_up(_EXIT_APP, f"the app in {app_dir} cannot be run: {error}")
     except (StateInUseError, StateFormatError) as error:

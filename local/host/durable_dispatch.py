@@ -83,15 +83,15 @@ class DurableDispatcher:
 
     def _pump(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stopped.is_set():
-            room = frozenset(
-                kind for kind, limit in self._limits.items() if self._taken[kind] - self._ended[kind] < limit
-            )
-            item = self._engine.take_work_item(room, _LOOK_AGAIN)
+            item = self._engine.take_work_item(self._room, _LOOK_AGAIN)
             if item is None or self._stopped.is_set():
                 continue
             kind, work = self._work(item)
             self._taken[kind] += 1
             loop.call_soon_threadsafe(self._begin, kind, work)
+
+    def _room(self) -> frozenset[WorkKind]:
+        return frozenset(kind for kind, limit in self._limits.items() if self._taken[kind] - self._ended[kind] < limit)
 
     def _work(self, item: pb.WorkItem) -> tuple[WorkKind, Coroutine[Any, Any, None]]:
         match item.WhichOneof("request"):

@@ -18,6 +18,7 @@ durabletask is pinned exactly; tests/host/test_durabletask_contract.py fails whe
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -172,10 +173,17 @@ class DurableEngine(PersistentBackend):
 
     # -- work items, taken and answered by the dispatcher in this process (durable_dispatch.py)
 
-    def take_work_item(self, kinds: frozenset[WorkKind], timeout: float) -> pb.WorkItem | None:
-        """The next work item of one of the kinds, waiting for it at most `timeout` seconds; it may be None earlier."""
+    def take_work_item(self, room: Callable[[], frozenset[WorkKind]], timeout: float) -> pb.WorkItem | None:
+        """The next work item, waiting for it at most `timeout` seconds; it may be None earlier.
+
+        Args:
+            room: the kinds that there is room for. It is asked after earlier calls of `wake` were taken note of, so
+                that whoever makes room and then calls `wake` is never overlooked.
+            timeout: seconds.
+        """
         with self._lock:
             self._work_available.clear()
+            kinds = room()
             item = self._take_orchestration() if WorkKind.ORCHESTRATION in kinds else None
             if item is None and WorkKind.ACTIVITY in kinds and self._activity_queue:
                 item = activity_item(self._activity_queue.popleft())

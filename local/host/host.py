@@ -1,4 +1,4 @@
-"""The local Functions host: puts the parts together and runs one app until it is told to stop. Called by __main__.py."""
+"""The local Functions host: puts the parts together and serves one app. Called by __main__.py."""
 
 import asyncio
 import fcntl
@@ -17,7 +17,7 @@ from azure_functions_runtime.bindings.datumdef import Datum
 from local.host.durable_dispatch import DurableDispatcher
 from local.host.engine import DurableEngine
 from local.host.functions import Function, Trigger
-from local.host.settings import HostSettings, load_host_settings
+from local.host.settings import HostSettings
 from local.host.timer_triggers import TimerTriggers
 from local.host.web import WebFront
 from local.host.worker import FunctionFailedError, Worker
@@ -136,12 +136,3 @@ def lock_state(state: Path) -> int:
         os.close(descriptor)
         raise StateInUseError(f"the state file {state} is used by another host") from error
     return descriptor
-
-
-def make_host(app_dir: Path, state: Path, listener: socket.socket) -> FunctionsHost:
-    """A host for an app folder.
-
-    Raises:
-        HostConfigurationError: when its host.json cannot be read.
-    """
-    return FunctionsHost(HostOptions(app_dir, state, listener), load_host_settings(app_dir))

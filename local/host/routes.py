@@ -18,7 +18,9 @@ from local.host.settings import HostConfigurationError
 
 type Constraint = Callable[[str], bool]
 
-_PARAMETER: Final = re.compile(r"\{(?P<body>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+_PARAMETER: Final = re.compile(r"\{(?P<body>[^{}]*)\}")
+_SEGMENT: Final = re.compile(r"(?:\{[^{}]*\}|[^/])+")
+_OPENING, _CLOSING = "\x01", "\x02"  # stand for `{{` and `}}`, which are braces of a literal or of a regex
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]*\Z")
 _INTEGER: Final = re.compile(r"[+-]?\d+\Z", re.ASCII)
 _FLOAT: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\Z", re.ASCII)
@@ -120,7 +122,7 @@ def _make_route(function: Function, prefix: str) -> Route:
 def _compile(template: str) -> tuple[re.Pattern[str], tuple[_Parameter, ...]]:
     parameters: list[_Parameter] = []
     pattern = ""
-    for segment in _segments(template):
+    for segment in _SEGMENT.findall(template.replace("{{", _OPENING).replace("}}", _CLOSING)):
         whole = _PARAMETER.fullmatch(segment)
         parameter = _parse_parameter(whole["body"]) if whole else None
         if parameter and parameter.catch_all:
@@ -141,21 +143,24 @@ def _compile(template: str) -> tuple[re.Pattern[str], tuple[_Parameter, ...]]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL), tuple(parameters)
 
 
-def _segments(template: str) -> list[str]:
-    """Split at slashes outside of braces."""
-    if not template:
-        return []
-    return [part for part in re.findall(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^/])+", template) if part]
-
-
 def _compile_mixed(segment: str) -> tuple[str, list[_Parameter]]:
     """A segment that is a literal, or literals and parameters, as `{name}.{extension}`."""
     pattern, inner, end = "", [], 0
     for found in _PARAMETER.finditer(segment):
         inner.append(_parse_parameter(found["body"]))
-        pattern += re.escape(segment[end : found.start()]) + "([^/]+?)"
+        pattern += _literal(segment[end : found.start()]) + "([^/]+?)"
         end = found.end()
-    return pattern + re.escape(segment[end:]), inner
+    return pattern + _literal(segment[end:]), inner
+
+
+def _literal(text: str) -> str:
+    if "{" in text or "}" in text:
+        raise ValueError("the braces do not match")
+    return re.escape(_with_braces(text))
+
+
+def _with_braces(text: str) -> str:
+    return text.replace(_OPENING, "{").replace(_CLOSING, "}")
 
 
 def _parse_parameter(body: str) -> _Parameter:
@@ -172,11 +177,13 @@ def _parse_parameter(body: str) -> _Parameter:
 def _constraint(text: str) -> Constraint:
     """A route constraint by its ASP.NET Core name."""
     name, _, rest = text.partition("(")
+    if rest and not rest.endswith(")"):
+        raise ValueError(f"the parentheses of {text!r} do not match")
     argument = rest.removesuffix(")")
     if name in _PLAIN:
         return _PLAIN[name]
     if name == "regex":
-        expression = re.compile(argument.replace("{{", "{").replace("}}", "}"), re.IGNORECASE)
+        expression = re.compile(_with_braces(argument), re.IGNORECASE)
         return lambda value: expression.search(value) is not None
     numbers = [int(number) for number in argument.split(",")]
     match name, numbers:

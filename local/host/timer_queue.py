@@ -59,10 +59,14 @@ class TimerQueue:
             heapq.heappush(self._heap, (due, next(self._order), callback))
             self._changed.notify()
 
-    def wake(self) -> None:
-        """Look at the clock now: for tests, after they have moved it."""
+    def fire_next(self) -> bool:
+        """Fire the first timer, in this thread, if it is due, and say whether it was: for tests that move the clock."""
         with self._changed:
-            self._changed.notify()
+            if not self._heap or self._heap[0][0] > self._clock():
+                return False
+            callback = heapq.heappop(self._heap)[2]
+        callback()
+        return True
 
     def _take_due(self) -> Callable[[], None] | None:
         """The next callback that is due, waiting for it; None once stopped."""

@@ -1,8 +1,8 @@
 """Timer triggers: each timer function on its schedule, one run of it at a time.
 
-As the Functions host does: a run that takes longer than the interval delays the next one, the missed moments between are
-left out; a moment missed while no host was running is made up for at the start, with the past-due flag. That look back
-(`useMonitor`) is for schedules of a minute and more only, as in the real host. The clock is a parameter.
+As the Functions host does: a run that takes longer than the interval delays the next one, the missed moments between
+are left out; a moment missed while no host was running is made up for at the start, with the past-due flag. That look
+back (`useMonitor`) is for schedules of a minute and more only, as in the real host. The clock is a parameter.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class WallClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, moment: datetime) -> None:
-        while (left := (moment - self.now()).total_seconds()) > 0:
+        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time passing is no event
             await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
 

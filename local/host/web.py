@@ -1,8 +1,8 @@
 """The HTTP side of the host: HTTP triggers by their routes, and the admin calls that Azure's host has.
 
-Function keys are not checked: this host listens on the loopback interface and the product's own authentication is in the
-app. The admin calls ask for a loopback name in `Host` (and in `Origin`, when a browser sends one), so that no web page
-can reach them through a name that resolves to 127.0.0.1.
+Function keys are not checked: this host listens on the loopback interface and the product's own authentication is in
+the app. The admin calls ask for a loopback name in `Host` (and in `Origin`, when a browser sends one), so that no web
+page can reach them through a name that resolves to 127.0.0.1.
 """
 
 import json

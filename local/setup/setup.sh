@@ -69,11 +69,12 @@ make_python() {
     timed "Python packages into .venv" .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 }
 
-# npm writes node_modules/.package-lock.json last; with it, and nothing missing, there is nothing to install.
+# npm writes node_modules/.package-lock.json last: with it, and nothing missing, somebody's own "npm ci" is accepted. With
+# an old stamp the lock file is another one than then, and only npm ci brings all of that.
 make_node() {
     command -v npm >/dev/null 2>&1 || die "Node >= 20 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
     [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || die "Node >= 20 is needed; $(command -v node) is $(node --version)"
-    if ! { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }; then
+    if [ -f "$stamps/node" ] || ! { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }; then
         timed "Node packages into node_modules" npm ci --no-audit --no-fund --loglevel=error
     fi
     chmod +x "$azcopy"

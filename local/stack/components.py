@@ -12,7 +12,11 @@ from local.stack.identity import CLUSTER, REGION, RESOURCE_GROUP, STORAGE_ACCOUN
 from local.stack.settings import app_settings
 
 AZURITE = REPOSITORY / "node_modules/azurite/dist/src/azurite.js"
-_HOST_EXIT_CODES = {3: "the app's settings or its functions are wrong", 4: "its port is taken"}
+_HOST_EXIT_CODES = {
+    3: "the app's settings or its functions are wrong",
+    4: "its port is taken",
+    5: "its state file is in use",
+}
 
 
 def components(home: Home, identity: Identity, overrides: Mapping[str, str]) -> list[Component]:

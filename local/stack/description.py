@@ -74,8 +74,9 @@ def write(home: Home, identity: Identity, ports: Mapping[str, int], pids: Mappin
     """Write all three files, ``stack.json`` last: whoever finds it finds the others."""
     stack = describe(home, identity, ports, pids)
     if stack["kubernetes"] is not None:
-        # JSON is YAML, and kubectl reads it.
-        config = kubeconfig(CLUSTER, stack["kubernetes"], identity.cluster_token, NAMESPACE)
+        # kubectl keeps a bearer token from a server without TLS, so the address carries it, too. JSON is YAML to it.
+        server = stack["kubernetes"].replace("http://", f"http://token:{identity.cluster_token}@", 1)
+        config = kubeconfig(CLUSTER, server, identity.cluster_token, NAMESPACE)
         write_atomically(home.kubeconfig, json.dumps(config, indent=2) + "\n")
     write_atomically(home.stack_env, shell_lines(stack, identity.arm_token))
     write_atomically(home.stack_json, json.dumps(stack, indent=2) + "\n")

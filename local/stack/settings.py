@@ -19,6 +19,9 @@ from local.stack.identity import (
 # The usual ports; a taken one is replaced by a free one. The emulators' own are nobody's business and always free ones.
 USUAL_PORTS: Mapping[str, int] = {"app": 7071, "blob": 10000, "queue": 10001, "table": 10002}
 
+# What is smaller here than the app's own defaults, so that Jobs of several shards run at once on four small nodes.
+NUMBERS: Mapping[str, str] = {"ELB_JOB_CPUS": "1", "ELB_JOB_MEMORY_GIB": "1", "ELB_JOB_MEMORY_LIMIT_GIB": "4"}
+
 
 def app_settings(ports: Mapping[str, int], identity: Identity) -> dict[str, str]:
     """The app's environment.
@@ -47,6 +50,7 @@ def app_settings(ports: Mapping[str, int], identity: Identity) -> dict[str, str]
         "ELB_CALLBACK_SECRET": identity.callback_secret,
         "ELB_CALLBACK_URL": local.format(ports["app"]),
         "ELB_PARALLEL_WARM_REUSE": "1",
+        **NUMBERS,
         "AUTH_MODE": "dev",
         "AUTH_TENANT_ID": "",
         "AUTH_AUDIENCE": "",

@@ -112,10 +112,13 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         """End everything and give the folder back."""
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        if self._lock is not None:
-            self._lock.__exit__()
+        try:
+            self.wait()
+        finally:
+            # Again, for a signal that came meanwhile: the end goes on to its end.
+            self.wait()
+            if self._lock is not None:
+                self._lock.__exit__()
 
     @property
     def stack_json(self) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class WarmupJob:
         dbtype: ``nucl`` or ``prot``.
         layout: number of shards that the database is prepared in.
         source_url: URL of the database container (signed, short-lived; read and list).
-        files: ``(path under the container, bytes)`` of the shard's files.
+        files: ``(name, bytes)`` of the shard's files and of its alias.
         touch_limit_bytes: bytes that may be touched into the node's memory.
     """
 
@@ -158,6 +158,7 @@ class WarmupJob:
     layout: int
     shard: int
     alias: str
+    volumes: Sequence[str]
     source_version: str
     node: str
     source_url: str
@@ -186,6 +187,7 @@ class WarmupJob:
             "ELB_SHARD": f"{self.shard:02d}",
             "ELB_LAYOUT": f"{self.layout:02d}",
             "ELB_ALIAS": self.alias,
+            "ELB_VOLUMES": " ".join(self.volumes),
             "ELB_SOURCE_VERSION": self.source_version,
             "ELB_SOURCE_URL": self.source_url,
             "ELB_FILES": "\n".join(f"{size} {path}" for path, size in self.files),

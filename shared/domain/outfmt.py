@@ -1,13 +1,13 @@
 """The ``-outfmt`` of a search: what the user asked for, and what each shard is asked for so that it can be merged.
 
-The submit parses the user's text with `parse_outfmt`; each Job runs BLAST with `OutputFormat.for_shard`; the merge turns
-the rows of the shards back into the user's format.
+The submit parses the user's text with `parse_outfmt`; each Job runs BLAST with `OutputFormat.for_shard`; the merge
+turns the rows of the shards back into the user's format.
 
 What BLAST+ 2.12 does with the text (found by running it): it is split at spaces; the number comes first; ``std`` is
 replaced by its columns; a column named twice is printed once, at its first place; ``-column`` removes a column; an
 unknown name is ignored without a word, and if no name is left the columns are ``std``; ``delim=`` must come right after
-the number and goes between the columns of a row, not between the names of format 7's ``# Fields:`` line. A misspelt column silently missing from a result is not what
-anybody wants: unknown names are refused here.
+the number and goes between the columns of a row, not between the names of format 7's ``# Fields:`` line. A misspelt
+column silently missing from a result is not what anybody wants: unknown names are refused here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ STANDARD_COLUMNS: Final = (
 )  # fmt: skip
 
 #: The column names of ``blastn -help``, BLAST+ 2.12.
-COLUMNS: Final = frozenset(
-    "qseqid qgi qacc qaccver qlen sseqid sallseqid sgi sallgi sacc saccver sallacc slen qstart qend sstart send qseq "
-    "sseq evalue bitscore score length pident nident mismatch positive gapopen gaps ppos frames qframe sframe btop "
-    "staxid ssciname scomname sblastname sskingdom staxids sscinames scomnames sblastnames sskingdoms stitle "
-    "salltitles sstrand qcovs qcovhsp qcovus".split()
-)
+COLUMNS: Final = frozenset({
+    "qseqid", "qgi", "qacc", "qaccver", "qlen", "sseqid", "sallseqid", "sgi", "sallgi", "sacc", "saccver",
+    "sallacc", "slen", "qstart", "qend", "sstart", "send", "qseq", "sseq", "evalue", "bitscore", "score",
+    "length", "pident", "nident", "mismatch", "positive", "gapopen", "gaps", "ppos", "frames", "qframe", "sframe",
+    "btop", "staxid", "ssciname", "scomname", "sblastname", "sskingdom", "staxids", "sscinames", "scomnames",
+    "sblastnames", "sskingdoms", "stitle", "salltitles", "sstrand", "qcovs", "qcovhsp", "qcovus",
+})  # fmt: skip
 
 #: What the merge must know of a row: whose it is, which subject, and the two keys of BLAST's order.
 MERGE_COLUMNS: Final = ("qseqid", "sseqid", "evalue", "score")

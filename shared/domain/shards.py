@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from shared.domain.errors import InvalidInputError, PermanentError
@@ -42,7 +43,7 @@ class DatabaseMetadata:
     bytes: int
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> DatabaseMetadata:
+    def from_json(cls, text: str) -> DatabaseMetadata:
         """Read what ``blastdbcmd -metadata`` writes and NCBI publishes as ``<db>-nucl-metadata.json``.
 
         Raises:
@@ -171,7 +172,7 @@ def contiguous_runs(count: int, shards: int) -> tuple[range, ...]:
         )
     size, larger = divmod(count, shards)
     starts = [index * size + min(index, larger) for index in range(shards + 1)]
-    return tuple(range(start, stop) for start, stop in zip(starts, starts[1:], strict=False))
+    return tuple(range(start, stop) for start, stop in pairwise(starts))
 
 
 def plan_layout(files: DatabaseFiles, metadata: DatabaseMetadata, shards: int) -> ShardLayout:

@@ -196,7 +196,7 @@ def group_files(database: str, listing: Iterable[DatabaseFile], dbtype: Database
 
 def _is_volume_name(database: str, volume: str) -> bool:
     """Whether a volume is the database itself or ``<database>.NN``."""
-    return volume == database or re.fullmatch(re.escape(database) + r"\.\d{2,}", volume) is not None
+    return volume == database or re.fullmatch(re.escape(database) + r"\.\d{2,4}", volume) is not None
 
 
 def _numbered_names(database: str, present: Sequence[str] | set[str]) -> Iterable[str]:

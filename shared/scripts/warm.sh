@@ -91,10 +91,11 @@ else
 fi
 
 phase verifying_db 0 0
-if ! blastdbcheck -db "$folder/$ELB_ALIAS" -dbtype "$ELB_DBTYPE" -no_isam >/tmp/check.log 2>&1; then
+# The volumes are checked by name: blastdbcheck knows no STATS_NSEQ and refuses an alias that has it.
+if ! (cd "$folder" && blastdbcheck -db "$ELB_VOLUMES" -dbtype "$ELB_DBTYPE" -no_isam) >/tmp/check.log 2>&1; then
     tail -n 20 /tmp/check.log
     rm -f "$marker"
-    fail 66 "bad_database: blastdbcheck refused $ELB_ALIAS"
+    fail 66 "bad_database: blastdbcheck refused the volumes of $ELB_ALIAS"
 fi
 
 phase touching_memory 0 "$total"

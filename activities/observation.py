@@ -1,0 +1,64 @@
+"""Look at a cluster for one search's monitor: observe and write are one activity.
+
+Whoever finds the cluster's row older than its window takes the look with one conditional write; everybody else reads
+the search's row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.clients.observer import look_at_cluster
+from shared.clients.orchestrations import DurableOrchestrations
+from shared.clients.provider import clients
+from shared.domain.errors import NotFoundError
+from shared.domain.observation import Observation, Outcome
+from shared.domain.search import ClusterRef, Search
+
+LOG_LINES = 60
+LOG_BYTES = 8_000
+
+
+def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
+    """Look for one search, if it is time, and say how it stands.
+
+    Args:
+        data: the search's reference and ``follow_up``, whether this is a look after a wake-up.
+        client: the Durable client, to wake other monitors.
+
+    Returns:
+        ``{"state": "active" | "done" | "missing_jobs" | "failed" | "ended" | "missing", "failure"?: {...}}``.
+    """
+    try:
+        search = clients().searches.get(data["owner"], data["job_id"])
+    except NotFoundError:
+        return {"state": "missing"}
+    if search.is_terminal:
+        return {"state": "ended", "phase": search.phase.value}
+    if search.cancel_requested_at is not None:
+        return {"state": "cancelled"}
+    orchestrations = DurableOrchestrations(client)
+    seen = look_at_cluster(search.cluster, orchestrations, search, follow_up=bool(data.get("follow_up")))
+    if seen is None:
+        return _from_row(clients().searches.get(search.owner, search.job_id))
+    return _answer(search.cluster, seen)
+
+
+def _answer(cluster: ClusterRef, seen: Observation) -> dict[str, Any]:
+    if seen.outcome is Outcome.FAILED and seen.failure is not None:
+        tail = ""
+        if seen.failure.pod:
+            tail = clients().kube(cluster).log_tail(seen.failure.pod, LOG_LINES, LOG_BYTES)
+        return {"state": "failed", "error": seen.failure.to_error(tail)}
+    if seen.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
+        return {"state": seen.outcome.value}
+    return {"state": "active"}
+
+
+def _from_row(search: Search) -> dict[str, Any]:
+    """What the last look, somebody else's, wrote: enough to see the end, never to invent a failure."""
+    if search.is_terminal:
+        return {"state": "ended", "phase": search.phase.value}
+    if search.expected_jobs is not None and search.progress.succeeded >= search.expected_jobs:
+        return {"state": "done"}
+    return {"state": "active"}

@@ -1,0 +1,50 @@
+"""Write what a search's orchestration did into its row: one pure change, one guarded write."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.clients.provider import clients
+from shared.domain.search import Search, complete, enter_phase, fail, finish_step
+from shared.domain.states import Phase, StepName, StepStatus
+from shared.domain.times import parse_time
+from shared.telemetry import log_event
+
+
+def advance_search(data: dict[str, Any]) -> dict[str, Any]:
+    """Finish steps, enter a phase, end the search; any of them, once or again.
+
+    Args:
+        data: the search's reference, ``at`` (the orchestrator's time), and of ``finish`` (list of ``step``,
+            ``detail``, ``skipped``), ``phase``, ``reason``, ``error`` what is to be written.
+
+    Returns:
+        ``phase`` as it is now, and whether a cancel was asked for.
+    """
+    at = parse_time(data["at"]) or datetime.now(UTC)
+    expires = at + timedelta(days=clients().settings.results_days)
+
+    def change(search: Search) -> Search:
+        for step in data.get("finish") or ():
+            status = StepStatus.SKIPPED if step.get("skipped") else StepStatus.COMPLETED
+            search = finish_step(search, StepName(step["step"]), at, step.get("detail", ""), status)
+        if data.get("error"):
+            return fail(search, data["error"], at)
+        phase = data.get("phase")
+        if phase == Phase.COMPLETED:
+            return complete(search, at, expires)
+        return enter_phase(search, Phase(phase), at, data.get("reason")) if phase else search
+
+    search = clients().searches.update(data["owner"], data["job_id"], change)
+    log_event(
+        "search_phase",
+        job_id=search.job_id,
+        phase=search.phase.value,
+        cluster=search.cluster.cluster_name,
+        attempt=search.attempt,
+        reason=search.waiting_reason,
+        error=(search.error or {}).get("code"),
+        seconds=round((at - search.created_at).total_seconds(), 3),
+    )
+    return {"phase": search.phase.value, "cancelled": search.cancel_requested_at is not None}

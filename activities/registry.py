@@ -1,0 +1,63 @@
+"""Registers every activity under its name, each wrapped so that permanent errors come back as data.
+
+A permanent error is not retried: it is returned as ``{"error": {...}}``. A transient one is raised, and the durable
+retry handles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import azure.durable_functions as df
+
+from activities.admission import check_admission
+from activities.observation import observe_cluster
+from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
+from activities.progress import advance_search
+from activities.results import check_results, merge_search_batch, publish_results
+from activities.search_jobs import create_search_jobs, stop_search_jobs
+from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
+from shared.domain import functions as names
+from shared.domain.errors import PermanentError
+
+Activity = Callable[[dict[str, Any]], dict[str, Any]]
+blueprint = df.Blueprint()
+
+
+def errors_as_data(function: Activity) -> Activity:
+    """Return permanent errors instead of raising them."""
+
+    @wraps(function)
+    def call(data: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return function(data)
+        except PermanentError as error:
+            return {"error": error.to_dict()}
+
+    call.__annotations__ = {"data": dict}
+    return call
+
+
+for _name, _function in {
+    names.CHECK_ADMISSION: check_admission,
+    names.ADVANCE_SEARCH: advance_search,
+    names.CLEANUP_STALE_JOBS: cleanup_stale_jobs,
+    names.ENSURE_SCRIPTS: ensure_scripts,
+    names.STAGE_QUERIES: stage_queries,
+    names.CREATE_SEARCH_JOBS: create_search_jobs,
+    names.STOP_SEARCH_JOBS: stop_search_jobs,
+    names.CHECK_RESULTS: check_results,
+    names.MERGE_BATCH: merge_search_batch,
+    names.PUBLISH_RESULTS: publish_results,
+    names.PLAN_WARMUP: plan_database_warmup,
+    names.CREATE_WARMUP_JOB: create_warmup_job,
+    names.OBSERVE_WARMUP: observe_warmup,
+    names.PREPARE_SHARDS: prepare_shards,
+}.items():
+    blueprint.activity_trigger(input_name="data", activity=_name)(errors_as_data(_function))
+
+blueprint.durable_client_input(client_name="client")(
+    blueprint.activity_trigger(input_name="data", activity=names.OBSERVE_CLUSTER)(observe_cluster)
+)

@@ -1,0 +1,148 @@
+"""From the pieces that the Jobs wrote to the published results: gate, merge per batch, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Any, cast
+
+from shared.clients.blobs import Blobs
+from shared.clients.gzip_streams import gunzip
+from shared.clients.provider import clients
+from shared.domain.blast_options import read_options
+from shared.domain.fasta import iter_records
+from shared.domain.manifests import BLAST_IMAGE
+from shared.domain.merge import MergeSummary, concatenate_batches, merge_batch, split_lines
+from shared.domain.programs import Program
+from shared.domain.results import (
+    MANIFEST,
+    QUERIES_CONTAINER,
+    RESULTS_CONTAINER,
+    MergedBatch,
+    ResultFile,
+    batch_blob,
+    merged_blob,
+    piece_blob,
+    published_blob,
+    results_gate,
+    summarize,
+)
+from shared.domain.search import Search
+from shared.domain.times import format_time
+from shared.telemetry import log_event
+
+
+def check_results(data: dict[str, Any]) -> dict[str, Any]:
+    """Whether every expected piece is listed and not empty.
+
+    Returns:
+        ``open``, and up to five names each of what is ``missing`` and ``empty``.
+    """
+    search, blobs = _search_and_blobs(data)
+    listed = [(b.name, b.size) for b in blobs.listing(RESULTS_CONTAINER, f"{search.job_id}/pieces/")]
+    gate = results_gate(search.job_id, int(search.plan["batches"]), int(search.plan["shards"]), listed)
+    return {
+        "open": gate.is_open,
+        "batches": int(search.plan["batches"]),
+        "missing": list(gate.missing[:5]),
+        "empty": list(gate.empty[:5]),
+    }
+
+
+def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
+    """Merge one batch over its shards, as a stream; memory holds one query's rows.
+
+    Args:
+        data: the search's reference and ``batch``.
+
+    Returns:
+        The counts of ``MergedBatch``.
+
+    Raises:
+        PermanentError: ``results_invalid`` when a piece is not valid gzip or not BLAST's output.
+    """
+    search, blobs = _search_and_blobs(data)
+    batch, options = int(data["batch"]), read_options(Program(search.program), search.options)
+    query_ids = _query_ids(blobs, search.job_id, batch)
+    names = [piece_blob(search.job_id, batch, shard) for shard in range(int(search.plan["shards"]))]
+    pieces = [split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, name), name)) for name in names]
+    summary = MergeSummary()
+    with tempfile.TemporaryFile() as file:
+        merged = merge_batch(
+            options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
+        )
+        for chunk in merged:
+            file.write(chunk)
+        file.seek(0)
+        content = cast("IO[bytes]", file)
+        blobs.put(RESULTS_CONTAINER, merged_blob(search.job_id, batch), content, options.outfmt.content_type)
+    return MergedBatch(batch, len(query_ids), summary.queries_with_hits, summary.rows).to_dict()
+
+
+def publish_results(data: dict[str, Any]) -> dict[str, Any]:
+    """Put the batches together in the order of the input, with provenance and a manifest; the manifest comes last.
+
+    Args:
+        data: the search's reference and ``merged``, the counts of all batches.
+    """
+    search, blobs = _search_and_blobs(data)
+    options = read_options(Program(search.program), search.options)
+    names = [merged_blob(search.job_id, batch) for batch in range(int(search.plan["batches"]))]
+    digest, size = hashlib.sha256(), 0
+    with tempfile.TemporaryFile() as file:
+        batches = (blobs.stream(RESULTS_CONTAINER, name) for name in names)
+        for chunk in concatenate_batches(options.outfmt, batches):
+            digest.update(chunk)
+            size += file.write(chunk)
+        file.seek(0)
+        name = f"results.{options.outfmt.extension}"
+        content = cast("IO[bytes]", file)
+        blobs.put(RESULTS_CONTAINER, published_blob(search.job_id, name), content, options.outfmt.content_type)
+    counts = summarize(MergedBatch.from_dict(batch) for batch in data["merged"])
+    manifest = {
+        "manifest": [ResultFile(name, size, digest.hexdigest(), options.outfmt.content_type).to_dict()],
+        "provenance": provenance(search, datetime.now(UTC)),
+        "summary": counts,
+    }
+    text = json.dumps(manifest).encode()
+    blobs.put(RESULTS_CONTAINER, published_blob(search.job_id, MANIFEST), text, "application/json")
+    log_event("results_published", job_id=search.job_id, bytes=size, **counts)
+    return {"files": [name, MANIFEST], "bytes": size}
+
+
+def provenance(search: Search, at: datetime) -> dict[str, Any]:
+    """What was run on what, by whom and when: everything needed to run it again."""
+    options = read_options(Program(search.program), search.options)
+    return {
+        "program": search.program,
+        "image": clients().settings.image(BLAST_IMAGE),
+        "command_line": options.unsharded_command(Program(search.program), search.database),
+        "database": search.database,
+        "database_version": search.plan.get("source_version"),
+        "database_sequences": search.plan.get("sequences_in_database"),
+        "database_letters": search.plan.get("letters_in_database"),
+        "shards": search.plan.get("shards"),
+        "batches": search.plan.get("batches"),
+        "query_sha256": search.query.get("sha256"),
+        "owner": search.owner,
+        "job_id": search.job_id,
+        "attempt": search.attempt,
+        "created_at": format_time(search.created_at),
+        "published_at": format_time(at),
+        "exact": True,
+    }
+
+
+def _search_and_blobs(data: dict[str, Any]) -> tuple[Search, Blobs]:
+    search = clients().searches.get(data["owner"], data["job_id"])
+    return search, clients().blobs(search.cluster.storage_account)
+
+
+def _query_ids(blobs: Blobs, job_id: str, batch: int) -> list[str]:
+    """Ids of a batch's queries, in input order, from the batch itself."""
+    name = batch_blob(job_id, batch)
+    lines: Iterator[bytes] = split_lines(gunzip(blobs.stream(QUERIES_CONTAINER, name), name))
+    return [record.id for record in iter_records(lines)]

@@ -1,0 +1,139 @@
+"""Make and remove the Kubernetes Jobs of a search: batches x shards, bounded in parallel, the same names every time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from shared.clients.blobs import Blobs
+from shared.clients.catalogue import load_layout
+from shared.clients.kube import Kube
+from shared.clients.provider import clients
+from shared.clients.warmups import placement_of, read_warmup
+from shared.config import Settings
+from shared.domain.blast_options import read_options
+from shared.domain.callback import callback_token
+from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
+from shared.domain.programs import Program
+from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
+from shared.domain.search import Search
+from shared.domain.shards import ShardLayout
+from shared.domain.snapshot import JOB_ID_LABEL, JobState, read_job
+from shared.telemetry import log_event
+
+PARALLEL_JOBS = 20
+"""Jobs in flight at once towards the API server."""
+SIGNATURE_MARGIN = timedelta(hours=1)
+
+
+def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
+    """Make every Job of the search that is not there yet; the row learns how many there are.
+
+    Returns:
+        ``jobs``: batches x shards.
+
+    Raises:
+        TransientError: the database cooled meanwhile, the API server is busy, or an older Job of that name still goes.
+        PermanentError: the API server refuses; what was made is removed again.
+    """
+    search = clients().searches.get(data["owner"], data["job_id"])
+    kube = clients().kube(search.cluster)
+    placement = placement_of(read_warmup(kube, search.database, None))
+    if placement is None:
+        raise TransientError("database_not_warm", f"database {search.database} is not warm any more", "try again")
+    layout = load_layout(clients().blobs(search.cluster.storage_account), search.database, len(placement))
+    jobs = _planned_jobs(search, layout, placement)
+    try:
+        _in_parallel([partial(_ensure_job, kube, job) for job in jobs])
+    except PermanentError:
+        _in_parallel([partial(kube.delete, "jobs", job.name) for job in jobs])
+        raise
+
+    def change(row: Search) -> Search:
+        created = row.jobs_created_at or datetime.now(UTC)
+        plan = {**row.plan, "shards": len(layout.shards), "source_version": layout.source_version}
+        plan |= {"sequences_in_database": layout.sequences, "letters_in_database": layout.letters}
+        return replace(row, expected_jobs=len(jobs), jobs_created_at=created, plan=plan)
+
+    clients().searches.update(search.owner, search.job_id, change)
+    log_event("search_jobs_created", job_id=search.job_id, jobs=len(jobs), cluster=search.cluster.cluster_name)
+    return {"jobs": len(jobs)}
+
+
+def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
+    """Remove the Jobs of a failed search that still run; ended ones stay until their TTL, for who wants to look.
+
+    Returns:
+        ``deleted``: how many.
+    """
+    search = clients().searches.get(data["owner"], data["job_id"])
+    kube = clients().kube(search.cluster)
+    jobs = [read_job(job) for job in kube.jobs(f"app=blast,{JOB_ID_LABEL}={search.job_id}")]
+    running = [job.name for job in jobs if job.state in (JobState.PENDING, JobState.RUNNING)]
+    _in_parallel([partial(kube.delete, "jobs", name) for name in running])
+    return {"deleted": len(running)}
+
+
+def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]) -> list[BlastJob]:
+    settings = clients().settings
+    blobs = clients().blobs(search.cluster.storage_account)
+    options = read_options(Program(search.program), search.options)
+    jobs = []
+    for batch in range(int(search.plan["batches"])):
+        query_url = _signed(settings, blobs, QUERIES_CONTAINER, batch_blob(search.job_id, batch), "r")
+        for shard in layout.shards:
+            alias = f"{MOUNT}/{search.database}/{shard.alias}"
+            piece = piece_blob(search.job_id, batch, shard.index)
+            jobs.append(
+                BlastJob(
+                    job_id=search.job_id,
+                    attempt=search.attempt,
+                    program=search.program,
+                    database=search.database,
+                    shard=shard.index,
+                    batch=batch,
+                    node=placement[shard.index],
+                    command=options.shard_command(Program(search.program), alias, settings.job_cpus),
+                    query_url=query_url,
+                    result_url=_signed(settings, blobs, RESULTS_CONTAINER, piece, "cw"),
+                    callback_url=f"{settings.callback_url}/api/blast/jobs/{search.job_id}/notify",
+                    callback_token=callback_token(settings.callback_secret, search.job_id),
+                    image=settings.image(BLAST_IMAGE),
+                    size=PodSize(settings.job_cpus, settings.job_memory_gib, settings.job_memory_limit_gib),
+                    deadline_seconds=settings.search_deadline_seconds,
+                    ttl_seconds=settings.job_ttl_seconds,
+                )
+            )
+    return jobs
+
+
+def _signed(settings: Settings, blobs: Blobs, container: str, name: str, permissions: str) -> str:
+    life = timedelta(seconds=settings.search_deadline_seconds) + SIGNATURE_MARGIN
+    return blobs.url(container, name, permissions=permissions, life=life)
+
+
+def _ensure_job(kube: Kube, job: BlastJob) -> None:
+    """Create the Job; one of that name is ours already only with our label and while it is not being deleted."""
+    try:
+        kube.create("jobs", job.manifest())
+    except ConflictError as error:
+        present = read_job(kube.get("jobs", job.name))
+        if present.deleting:
+            raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
+        if present.labels.get(JOB_ID_LABEL) != job.job_id:
+            raise PermanentError(
+                "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
+            ) from error
+
+
+def _in_parallel(calls: Sequence[Callable[[], None]]) -> None:
+    """Run all calls, at most ``PARALLEL_JOBS`` at a time; the first error is raised after all have ended."""
+    with ThreadPoolExecutor(PARALLEL_JOBS) as pool:
+        futures = [pool.submit(call) for call in calls]
+    for future in futures:
+        future.result()

@@ -1,0 +1,68 @@
+"""Watches one search on its cluster until a look has seen its end. A wake-up only makes it look earlier.
+
+One wait for the wake-up per generation, reused by every ``task_any`` and made anew only after it fired: a wait made
+anew per poll lost 35 of 40 wake-ups (measured). Each generation begins with a look, so that an event dropped by
+``continue_as_new`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from orchestrators.calls import StepFailedError, Steps, is_done, run
+from shared.domain import functions as names
+from shared.domain.schedule import POLLS_PER_GENERATION, MonitorClock
+from shared.domain.times import parse_time
+
+
+def monitor_orchestrator(context: Any) -> Steps:
+    """Look, wait, look again.
+
+    Input: the search's reference, ``created_at``, ``deadline_seconds``, and ``after_wake`` of the generation before.
+
+    Returns:
+        ``{"state": ...}`` of the look that saw the end, with ``error`` where it failed.
+    """
+    job = context.get_input()
+    created = parse_time(job["created_at"]) or context.current_utc_datetime
+    clock = MonitorClock(after_wake=job.get("after_wake"))
+    wake = context.wait_for_external_event(names.WAKE_EVENT)
+    while True:
+        seen = yield from _look(context, job, follow_up=clock.after_wake is not None)
+        if seen["state"] != "active":
+            return seen
+        now = _aware(context.current_utc_datetime, created)
+        age = now - created
+        if age >= timedelta(seconds=job["deadline_seconds"]):
+            return {"state": "failed", "error": _timeout(job["deadline_seconds"])}
+        if clock.polls >= POLLS_PER_GENERATION:
+            context.continue_as_new({**job, "after_wake": clock.after_wake})
+            return None
+        delay, clock = clock.next_delay(age)
+        timer = context.create_timer(context.current_utc_datetime + delay)
+        yield context.task_any([wake, timer])
+        if is_done(wake):
+            clock = clock.woken()
+            wake = context.wait_for_external_event(names.WAKE_EVENT)
+
+
+def _look(context: Any, job: dict[str, Any], *, follow_up: bool) -> Steps:
+    """One look. That it could not be taken changes nothing: the last state stays, and the next look comes."""
+    data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"], "follow_up": follow_up}
+    try:
+        return (yield from run(context, names.OBSERVE_CLUSTER, data))
+    except StepFailedError:
+        return {"state": "active"}
+
+
+def _aware(now: Any, like: Any) -> Any:
+    return now.replace(tzinfo=like.tzinfo) if now.tzinfo is None else now
+
+
+def _timeout(seconds: int) -> dict[str, Any]:
+    return {
+        "code": "search_timeout",
+        "message": f"the search did not end within {seconds} s",
+        "hint": "split the query, use more shards, or raise ELB_SEARCH_DEADLINE_SECONDS",
+    }

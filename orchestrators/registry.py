@@ -1,0 +1,23 @@
+"""Registers every orchestrator under its name. Old names stay registered while their histories may replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.durable_functions as df
+
+from orchestrators.monitor import monitor_orchestrator
+from orchestrators.search import search_orchestrator
+from orchestrators.shards import shards_orchestrator
+from orchestrators.warmup import warmup_orchestrator
+from shared.domain import functions as names
+
+blueprint: Any = df.Blueprint()  # the SDK types two-argument orchestrators only
+
+for _name, _function in {
+    names.SEARCH_ORCHESTRATOR: search_orchestrator,
+    names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
+    names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
+    names.SHARDS_ORCHESTRATOR: shards_orchestrator,
+}.items():
+    blueprint.orchestration_trigger(context_name="context", orchestration=_name)(_function)

@@ -1,0 +1,91 @@
+"""One look at a cluster for all of its searches: take it if it is due, write every row that changed, wake who must know.
+
+Called by the monitor's activity and by the stale reconcile; ``docs/architecture.md``, "Observing a cluster".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from shared.clients.orchestrations import Orchestrations
+from shared.clients.provider import clients
+from shared.domain.errors import TransientError
+from shared.domain.functions import WAKE_EVENT, monitor_instance
+from shared.domain.manifests import APP_BLAST
+from shared.domain.observation import Observation, Outcome, observe
+from shared.domain.schedule import should_look, window_seconds
+from shared.domain.search import ClusterRef, Search, enter_phase
+from shared.domain.snapshot import ClusterSnapshot, read_snapshot
+from shared.domain.states import Phase
+from shared.telemetry import log_event
+
+_PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED, Outcome.RUNNING: Phase.RUNNING}
+
+
+def look_at_cluster(
+    cluster: ClusterRef, orchestrations: Orchestrations, asking: Search | None, *, follow_up: bool = False
+) -> dict[str, Any] | None:
+    """Take the look if it is due; write every row that changed.
+
+    Args:
+        asking: the search whose monitor asks, and which therefore is not woken; None for a timer.
+        follow_up: whether this is a look after a wake-up.
+
+    Returns:
+        What was seen of ``asking``; None when no look was taken.
+    """
+    now = datetime.now(UTC)
+    active = clients().searches.active(cluster.key)
+    row = clients().clusters.read(cluster)
+    if not should_look(row, window_seconds(s.phase for s in active), now, follow_up=follow_up):
+        return None
+    if not clients().clusters.take_look(cluster, row, now):
+        return None
+    try:
+        snapshot = take_snapshot(cluster)
+    except TransientError as error:
+        log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
+        for search in active:
+            _mark_stale(search, error)
+        return None
+    own = None
+    for search in active:
+        seen = observe(snapshot, search)
+        _write(search, seen, snapshot)
+        if asking is not None and search.job_id == asking.job_id:
+            own = seen
+        elif seen.outcome in (Outcome.DONE, Outcome.FAILED, Outcome.MISSING_JOBS):
+            orchestrations.wake(monitor_instance(search.job_id, search.run), WAKE_EVENT)
+    return own
+
+
+def take_snapshot(cluster: ClusterRef) -> ClusterSnapshot:
+    """One LIST of Jobs and one of pods."""
+    kube = clients().kube(cluster)
+    jobs = kube.jobs(f"app={APP_BLAST}")
+    pods = kube.pods(f"app={APP_BLAST}") if jobs else []
+    return read_snapshot(jobs, pods, datetime.now(UTC))
+
+
+def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None:
+    phase = _PHASES.get(seen.outcome)
+
+    def change(row: Search) -> Search:
+        if row.is_terminal:
+            return row
+        row = replace(row, progress=seen.progress, jobs=seen.jobs, observed_at=snapshot.observed_at, stale_reason=None)
+        if row.phase in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING) and phase is not None and phase != row.phase:
+            row = enter_phase(row, phase, snapshot.observed_at, seen.waiting_reason)
+        if row.phase in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING):
+            row = replace(row, waiting_reason=seen.waiting_reason)
+        return row
+
+    clients().searches.update(search.owner, search.job_id, change)
+
+
+def _mark_stale(search: Search, error: TransientError) -> None:
+    """The last state stays; the row says since when it is old and why."""
+    clients().searches.update(
+        search.owner, search.job_id, lambda row: row if row.is_terminal else replace(row, stale_reason=error.message)
+    )

@@ -1,0 +1,186 @@
+"""The set-up with fakes for everything that it would download: what it does again, and what it does not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+INPUTS = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "package.json", "package-lock.json")
+AZCOPY = "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
+
+# Makes a .venv whose python is this same file, and notes each installation; a file "offline" makes that fail.
+PYTHON = """#!/bin/sh
+case "$*" in
+    *version_info*) echo 3.13 ;;
+    *realpath*) echo "$0" ;;
+    *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    *"-m pip"*) [ ! -f offline ] || { echo "no network"; exit 1; }; sleep 0.2; echo pip >>done ;;
+esac
+"""
+NPM = """#!/bin/sh
+case "$1" in
+    ls) [ -f AZCOPY ] ;;
+    ci) echo npm >>done; mkdir -p "$(dirname AZCOPY)"; : >AZCOPY; : >node_modules/.package-lock.json ;;
+esac
+""".replace("AZCOPY", AZCOPY)
+NODE = '#!/bin/sh\ncase "$1" in -p) echo 20 ;; *) echo v20.0.0 ;; esac\n'
+OLD_NODE = '#!/bin/sh\ncase "$1" in -p) echo 18 ;; *) echo v18.0.0 ;; esac\n'
+# What a bare Debian has, and the script calls.
+DEBIAN = (
+    "sh",
+    "cat",
+    "chmod",
+    "cp",
+    "cut",
+    "date",
+    "dirname",
+    "env",
+    "flock",
+    "mkdir",
+    "mv",
+    "sha256sum",
+    "sleep",
+    "tail",
+)
+PACKAGED = ("blastn", "blastdbcheck", "vmtouch", "bwrap", "curl", "kubectl")
+
+
+class Checkout:
+    """A repository with nothing installed, on a machine with nothing but what a test puts there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.bin = root / "machine/bin"
+        self.bin.mkdir(parents=True)
+        shutil.copytree(REPOSITORY / "local/setup", root / "local/setup")
+        for name in INPUTS:
+            shutil.copy(REPOSITORY / name, root / name)
+        for name in DEBIAN:
+            (self.bin / name).symlink_to(shutil.which(name) or name)
+        for name, text in {"python3.13": PYTHON, "npm": NPM, "node": NODE, "id": "#!/bin/sh\necho 1000\n"}.items():
+            self.put(name, text)
+        for name in PACKAGED:
+            self.put(name, "#!/bin/sh\n")
+
+    def put(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def begin(self) -> subprocess.Popen[str]:
+        environment = {"PATH": str(self.bin), "HOME": str(self.root)}
+        command = ["sh", str(self.root / "local/setup/setup.sh")]
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/"
+        )
+
+    def set_up(self) -> tuple[int, str]:
+        with self.begin() as process:
+            output = process.communicate()[0]
+        return process.returncode, output
+
+    @property
+    def installed(self) -> list[str]:
+        done = self.root / "done"
+        return done.read_text().split() if done.exists() else []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    if not Path("/usr/share/resfinder/db/all.name").exists():
+        pytest.skip("resfinder-db is not installed, and the set-up looks for its files")
+    return Checkout(tmp_path)
+
+
+def test_a_bare_checkout_is_set_up_once(checkout: Checkout) -> None:
+    code, output = checkout.set_up()
+    assert code == 0, output
+    assert checkout.installed == ["pip", "npm"]
+    assert os.access(checkout.root / AZCOPY, os.X_OK), "npm loses AzCopy's execute bit"
+    lines = output.splitlines()
+    assert all(line.startswith("setup: ") and line.endswith(" s)") for line in lines), output
+
+    began = time.monotonic()
+    assert checkout.set_up() == (0, "")
+    assert time.monotonic() - began < 0.3
+    assert checkout.installed == ["pip", "npm"]
+
+
+def test_an_interrupted_set_up_is_done_again(checkout: Checkout) -> None:
+    (checkout.root / "offline").touch()
+    code, output = checkout.set_up()
+    assert code != 0
+    assert "no network" in output
+    assert "Python packages into .venv failed" in output
+    (checkout.root / "offline").unlink()
+    assert checkout.set_up()[0] == 0
+    assert checkout.installed == ["pip", "npm"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "again"),
+    [("requirements-dev.txt", ["pip"]), ("constraints.txt", ["pip"]), ("package-lock.json", ["npm"])],
+    ids=["requirements", "constraints", "lock file"],
+)
+def test_another_requirement_is_brought_in(checkout: Checkout, changed: str, again: list[str]) -> None:
+    checkout.set_up()
+    with (checkout.root / changed).open("a") as file:
+        file.write("\n")
+    assert checkout.set_up()[0] == 0
+    assert checkout.installed == ["pip", "npm", *again]
+
+
+def test_what_was_deleted_comes_back(checkout: Checkout) -> None:
+    checkout.set_up()
+    shutil.rmtree(checkout.root / "node_modules")
+    shutil.rmtree(checkout.root / ".venv")
+    assert checkout.set_up()[0] == 0
+    assert sorted(checkout.installed) == ["npm", "npm", "pip", "pip"]
+
+
+def test_packages_that_somebody_installed_are_accepted(checkout: Checkout) -> None:
+    azcopy = checkout.root / AZCOPY
+    azcopy.parent.mkdir(parents=True)
+    azcopy.touch()
+    (checkout.root / "node_modules/.package-lock.json").touch()
+    assert checkout.set_up()[0] == 0
+    assert checkout.installed == ["pip"]
+    assert os.access(azcopy, os.X_OK)
+
+
+def test_two_at_once_install_once(checkout: Checkout) -> None:
+    with checkout.begin() as one, checkout.begin() as other:
+        outputs = [process.communicate()[0] for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 0), outputs
+    assert checkout.installed == ["pip", "npm"]
+
+
+def test_without_root_it_prints_the_line_to_run(checkout: Checkout) -> None:
+    (checkout.bin / "vmtouch").unlink()
+    (checkout.bin / "blastn").unlink()
+    (checkout.bin / "blastdbcheck").unlink()
+    code, output = checkout.set_up()
+    assert code == 1
+    assert output.strip().endswith("sudo apt-get install -y --no-install-recommends ncbi-blast+ vmtouch")
+
+
+def test_as_root_it_installs_what_is_missing_and_only_that(checkout: Checkout) -> None:
+    (checkout.bin / "vmtouch").unlink()
+    checkout.put("id", "#!/bin/sh\necho 0\n")
+    install = f'*install*) echo "$*" >>done; cp "{checkout.bin}/curl" "{checkout.bin}/vmtouch" ;;'
+    checkout.put("apt-get", f'#!/bin/sh\ncase "$*" in {install} esac\n')
+    assert checkout.set_up()[0] == 0
+    assert " ".join(checkout.installed).startswith("install -y -qq --no-install-recommends vmtouch pip npm")
+
+
+def test_an_old_node_is_named(checkout: Checkout) -> None:
+    checkout.put("node", OLD_NODE)
+    code, output = checkout.set_up()
+    assert code == 1
+    assert "Node >= 20 is needed" in output
+    assert "v18.0.0" in output

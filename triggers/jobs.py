@@ -1,0 +1,159 @@
+"""Searches over HTTP: submit, list, detail, results, and the call-back of a finishing Job."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.functions as func
+
+from shared.auth import Caller
+from shared.clients.orchestrations import DurableOrchestrations
+from shared.clients.provider import clients
+from shared.domain import functions as names
+from shared.domain.callback import token_is_valid
+from shared.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from shared.domain.results import MANIFEST, QUERIES_CONTAINER, RESULTS_CONTAINER, published_blob
+from shared.domain.search import Search
+from shared.domain.states import Phase, Status
+from shared.responses import Reply, accepted, anonymous, endpoint
+from shared.telemetry import log_event
+from triggers.blueprint import http
+from triggers.paging import read_cursor, read_limit, write_cursor
+from triggers.requests import SubmitRequest, read_body
+from triggers.start import start_orchestration
+from triggers.submission import Submission
+from triggers.views import detail, list_item
+
+LINK_LIFE = timedelta(minutes=5)
+
+
+@http("api/blast/jobs", "POST", name="blast_jobs_submit", durable=True)
+@endpoint
+def submit_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """Check, write the rows, store the query, start the orchestration: in this order."""
+    submission = Submission(caller, read_body(req, SubmitRequest))
+    idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
+    search, created = clients().searches.create(submission.search(), idempotency)
+    if created or search.phase is Phase.PREPARING:
+        # Also for a repeated request: the first one may have died between its row and here.
+        blobs = clients().blobs(search.cluster.storage_account)
+        blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
+        start_orchestration(search, DurableOrchestrations(client))
+    log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
+    return accepted({"job_id": search.job_id}, f"/api/blast/jobs/{search.job_id}")
+
+
+@http("api/blast/submit", "POST", name="blast_submit", durable=True)
+@endpoint
+def submit_search_alias(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """The alias of the submit."""
+    return submit_search.__wrapped__(req, caller, client)  # type: ignore[no-any-return]
+
+
+@http("api/blast/jobs", "GET", name="blast_jobs_list")
+@endpoint
+def list_searches(req: func.HttpRequest, caller: Caller) -> Reply:
+    """One page of the caller's searches, newest first; operators ask for all with ``?owner=*``."""
+    limit, cursor = read_limit(req), read_cursor(req)
+    owner = req.params.get("owner")
+    if owner is not None and owner != caller.owner and not caller.is_operator:
+        raise ForbiddenError("role_missing", "other owners' searches need the role operator", "leave owner out")
+    if owner == "*":
+        searches, after = clients().searches.page_of_all(limit, cursor)
+    else:
+        searches, after = clients().searches.page(owner or caller.owner, limit, cursor)
+    items = [list_item(search) for search in searches if _wanted(search, req)]
+    return Reply({"items": items, "next_cursor": write_cursor(after)})
+
+
+def _wanted(search: Search, req: func.HttpRequest) -> bool:
+    """The filters, applied to the page that was read: a filtered page may be short and still have a cursor."""
+    status, program, db = (req.params.get(name) for name in ("status", "program", "db"))
+    if status and status not in set(Status):
+        raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
+    text = (req.params.get("q") or "").lower()
+    return (
+        (not status or search.status == status)
+        and (not program or search.program == program)
+        and (not db or search.database == db)
+        and text in search.title.lower()
+    )
+
+
+@http("api/blast/jobs/{id}", "GET", name="blast_jobs_detail")
+@endpoint
+def show_search(req: func.HttpRequest, caller: Caller) -> Reply:
+    """One search with its steps, Jobs and options."""
+    return Reply(detail(find_own(req, caller)))
+
+
+def find_own(req: func.HttpRequest, caller: Caller) -> Search:
+    """The search of the route's id, if it is the caller's to see; otherwise as if there were none."""
+    job_id = str(req.route_params.get("id") or "")
+    missing = NotFoundError("job_not_found", "there is no such search", "GET /api/blast/jobs lists yours")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", job_id, re.ASCII):
+        raise missing
+    try:
+        search = clients().searches.find(job_id)
+    except NotFoundError:
+        raise missing from None
+    if search.owner != caller.owner and not caller.is_operator:
+        raise missing
+    return search
+
+
+@http("api/blast/jobs/{id}/results", "GET", name="blast_jobs_results")
+@endpoint
+def show_results(req: func.HttpRequest, caller: Caller) -> Reply:
+    """What was published: files, provenance, summary. Only of a completed search."""
+    search = find_own(req, caller)
+    published = _manifest(search)
+    base = f"/api/blast/jobs/{search.job_id}/results"
+    files = [{**file, "url": f"{base}/{file['name']}"} for file in published["manifest"]]
+    return Reply({**published, "manifest": files})
+
+
+def _manifest(search: Search) -> dict[str, Any]:
+    if search.phase is not Phase.COMPLETED:
+        raise ConflictError(
+            "results_not_ready", f"the search is {search.status}; it has no results", "wait for status completed"
+        )
+    blobs = clients().blobs(search.cluster.storage_account)
+    content: dict[str, Any] = json.loads(blobs.read(RESULTS_CONTAINER, published_blob(search.job_id, MANIFEST)))
+    return content
+
+
+@http("api/blast/jobs/{id}/results/{name}", "GET", name="blast_jobs_results_download")
+@endpoint
+def download_result(req: func.HttpRequest, caller: Caller) -> Reply:
+    """A published file: small ones through the app, larger ones by a short-lived link to storage."""
+    search = find_own(req, caller)
+    name = str(req.route_params.get("name") or "")
+    file = next((f for f in _manifest(search)["manifest"] if f["name"] == name), None)
+    if file is None:
+        raise NotFoundError("result_not_found", "the search has no such result file", "GET .../results lists them")
+    blobs = clients().blobs(search.cluster.storage_account)
+    blob = published_blob(search.job_id, name)
+    if int(file["size"]) > clients().settings.download_limit_bytes:
+        link = blobs.url(RESULTS_CONTAINER, blob, permissions="r", life=LINK_LIFE)
+        return Reply(None, 302, {"Location": link}, content=b"")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{file["sha256"]}"'}
+    return Reply(headers=headers, content=blobs.read(RESULTS_CONTAINER, blob), content_type=str(file["content_type"]))
+
+
+@http("api/blast/jobs/{id}/notify", "POST", name="blast_jobs_notify", durable=True)
+@anonymous
+def notify(req: func.HttpRequest, client: Any) -> Reply:
+    """A finishing Job calls: write that a look is wanted, then wake the monitor. The call itself proves nothing."""
+    job_id = str(req.route_params.get("id") or "")
+    if not token_is_valid(clients().settings.callback_secret, job_id, req.headers.get("X-Elb-Token") or ""):
+        raise ForbiddenError("wrong_token", "the token is not this search's", "only the search's own Jobs may call")
+    search = clients().searches.find(job_id)
+    if search.is_terminal:
+        return Reply({"woken": False}, 202)
+    clients().clusters.request_wake(search.cluster, datetime.now(UTC))
+    DurableOrchestrations(client).wake(names.monitor_instance(search.job_id, search.run), names.WAKE_EVENT)
+    return Reply({"woken": True}, 202)

@@ -1,0 +1,42 @@
+"""Pages of lists: the limit, and a cursor that is opaque to the caller."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+import azure.functions as func
+
+from shared.domain.errors import MalformedError
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+_ROW_KEY = re.compile(r"(s:)?~?[0-9a-f]{32}")
+
+
+def read_limit(req: func.HttpRequest) -> int:
+    """``?limit=``, 1 to 500. Raises MalformedError ``invalid_limit``."""
+    text = req.params.get("limit", str(DEFAULT_LIMIT))
+    if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_LIMIT:
+        raise MalformedError("invalid_limit", "limit is not a number from 1 to 500", "leave it out for 50")
+    return int(text)
+
+
+def read_cursor(req: func.HttpRequest) -> str | None:
+    """``?cursor=`` as a row key. Raises MalformedError ``invalid_cursor``."""
+    text = req.params.get("cursor")
+    if not text:
+        return None
+    try:
+        key = base64.urlsafe_b64decode(text.encode()).decode()
+    except (ValueError, binascii.Error):
+        key = ""
+    if not _ROW_KEY.fullmatch(key):
+        raise MalformedError("invalid_cursor", "the cursor is not one of ours", "begin again without a cursor")
+    return key
+
+
+def write_cursor(row_key: str | None) -> str | None:
+    """A row key as a cursor."""
+    return None if row_key is None else base64.urlsafe_b64encode(row_key.encode()).decode()

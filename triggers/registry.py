@@ -1,0 +1,8 @@
+"""Imports every module of triggers, so that its functions are registered with the blueprint."""
+
+from __future__ import annotations
+
+from triggers import databases, health, jobs, timers, warmup
+from triggers.blueprint import blueprint
+
+__all__ = ["blueprint", "databases", "health", "jobs", "timers", "warmup"]

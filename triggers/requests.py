@@ -1,0 +1,129 @@
+"""Request models: what a body may hold, read once at the edge and handed on as plain values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NoReturn
+
+import azure.functions as func
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.config import Settings
+from shared.domain.errors import InvalidInputError, MalformedError, PermanentError, TooLargeError
+from shared.domain.search import ClusterRef
+
+MAX_BODY_BYTES = 2_000_000
+_AZURE_NAME = r"^[A-Za-z0-9._()-]*$"
+
+
+class Request(BaseModel):
+    """A body. Unknown fields are refused, so that a misspelt one is not silently without effect."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ClusterFields(Request):
+    """Which cluster and storage; all optional where the app has a default cluster."""
+
+    subscription_id: str = Field("", max_length=64, pattern=_AZURE_NAME)
+    resource_group: str = Field("", max_length=90, pattern=_AZURE_NAME)
+    cluster_name: str = Field("", max_length=63, pattern=_AZURE_NAME)
+    storage_account: str = Field("", pattern=r"^([a-z0-9]{3,24})?$")
+
+    def resolve(self, settings: Settings) -> ClusterRef:
+        """The cluster that is meant: the fields given, the default's for the others.
+
+        Raises:
+            InvalidInputError: ``cluster_required``.
+        """
+        default = settings.cluster
+        given = (self.subscription_id, self.resource_group, self.cluster_name)
+        if default is not None and not any(given):
+            return ClusterRef(
+                default.subscription_id,
+                default.resource_group,
+                default.cluster_name,
+                self.storage_account or default.storage_account,
+            )
+        if not all(given):
+            raise InvalidInputError(
+                "cluster_required",
+                "the request names no whole cluster",
+                "give subscription_id, resource_group and cluster_name, or set ELB_DEFAULT_CLUSTER",
+                field="cluster",
+            )
+        return ClusterRef(*given, self.storage_account or settings.default_storage_account)
+
+
+class OptionFields(Request):
+    """BLAST's options; what is not here goes into ``extra``."""
+
+    task: str | None = Field(None, max_length=40)
+    evalue: float | int | None = Field(None, gt=0, le=1e6, allow_inf_nan=False)
+    max_target_seqs: int | None = Field(None, ge=1, le=100_000)
+    word_size: int | None = Field(None, ge=2, le=10_000)
+    outfmt: str | int | None = Field(None)
+    extra: str | None = Field(None, max_length=1000)
+
+
+class SubmitRequest(Request):
+    """``POST /api/blast/jobs``."""
+
+    program: str = Field(max_length=20)
+    database: str = Field(max_length=200)
+    query_fasta: str | None = None
+    query_blob: str | None = Field(None, max_length=1024)
+    title: str = Field("", max_length=200)
+    labels: dict[str, str] = Field(default_factory=dict, max_length=20)
+    options: OptionFields = Field(default_factory=OptionFields)  # type: ignore[arg-type]
+    engine: Literal["native"] = "native"
+    batch_len: int | None = Field(None, ge=1, le=1_000_000_000)
+    priority: Literal["normal"] = "normal"
+    cluster: ClusterFields = Field(default_factory=ClusterFields)  # type: ignore[arg-type]
+
+
+class WarmupRequest(ClusterFields):
+    """``POST /api/warmup/start``."""
+
+    database: str = Field(max_length=200)
+    force: bool = False
+
+
+class ShardsRequest(ClusterFields):
+    """``POST /api/blast/databases/{db}/shards``."""
+
+    shards: int = Field(ge=1, le=1000)
+
+
+def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Model:
+    """The body as a model.
+
+    Raises:
+        MalformedError: not JSON, or not an object.
+        TooLargeError: over 2 MB.
+        InvalidInputError / PermanentError: well-formed but wrong, with the fields.
+    """
+    raw = req.get_body()
+    if len(raw) > MAX_BODY_BYTES:
+        raise TooLargeError("body_too_large", f"the body has {len(raw)} bytes", f"send at most {MAX_BODY_BYTES}")
+    try:
+        data: Any = json.loads(raw or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("not_json", f"the body is not JSON: {error}", "send a JSON object") from error
+    if not isinstance(data, dict):
+        raise MalformedError("not_an_object", "the body is JSON, but not an object", "send a JSON object")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        _refuse(error)
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    details = tuple(
+        {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False)[:20]
+    )
+    first = details[0]
+    raise PermanentError(
+        "invalid_request", f"{first['field']}: {first['message']}", "see the API document", details=details
+    )

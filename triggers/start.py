@@ -1,0 +1,51 @@
+"""Start the orchestration that owns a search: at its submit, and again when it is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.clients.orchestrations import Orchestrations
+from shared.clients.provider import clients
+from shared.domain import functions as names
+from shared.domain.search import Search
+from shared.domain.times import format_time
+from shared.telemetry import log_event
+
+
+def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
+    """Start the orchestration of the search's current run; False when it was started before."""
+    settings = clients().settings
+    clients().clusters.remember(search.cluster)
+    data = {
+        **search.ref,
+        "cluster": search.cluster.to_dict(),
+        "database": search.database,
+        "created_at": format_time(search.created_at),
+        "parallel": settings.parallel_warm_reuse,
+        "deadline_seconds": settings.search_deadline_seconds,
+        "results_grace_seconds": settings.results_grace_seconds,
+    }
+    return orchestrations.start(names.SEARCH_ORCHESTRATOR, names.search_instance(search.job_id, search.run), data)
+
+
+def revive(search: Search, orchestrations: Orchestrations) -> bool:
+    """Give an active search an orchestration, where its own never began or has ended without ending the search.
+
+    Returns:
+        Whether one was started.
+    """
+    view = orchestrations.find(names.search_instance(search.job_id, search.run))
+    if view is not None and not view.has_ended:
+        return False
+    if view is not None:
+        next_run = search.run + 1
+
+        def change(row: Search) -> Search:
+            gone = not row.is_terminal and row.cancel_requested_at is None and row.run == search.run
+            return replace(row, run=next_run) if gone else row
+
+        search = clients().searches.update(search.owner, search.job_id, change)
+        if search.run != next_run:
+            return False
+    log_event("search_revived", job_id=search.job_id, run=search.run, phase=search.phase.value)
+    return start_orchestration(search, orchestrations)

@@ -1,0 +1,170 @@
+"""From a submit request to a search: every check before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from datetime import UTC, datetime
+
+from shared.auth import Caller
+from shared.clients.catalogue import Database, load_database, unknown_database
+from shared.clients.provider import clients
+from shared.clients.search_store import IdempotencyKey
+from shared.domain.blast_options import BlastOptions, read_options
+from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError
+from shared.domain.fasta import QuerySet, scan_fasta
+from shared.domain.ids import content_key, new_job_id, owner_key
+from shared.domain.merge import split_lines
+from shared.domain.programs import Program, database_type, default_batch_length
+from shared.domain.results import QUERIES_CONTAINER, query_blob
+from shared.domain.search import Search
+from triggers.requests import SubmitRequest
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
+
+
+class Submission:
+    """A submit request that passed every check."""
+
+    def __init__(self, caller: Caller, request: SubmitRequest) -> None:
+        """Check the request.
+
+        Raises:
+            PermanentError: what is wrong, with the field; nothing was written.
+        """
+        self.caller, self.request = caller, request
+        self.program = _program(request.program)
+        self.options = _options(self.program, request)
+        self.cluster = request.cluster.resolve(clients().settings)
+        _check_labels(request.labels)
+        self.database = _database(self.program, request.database, self.cluster.storage_account)
+        self.fasta = self._query_text()
+        self.queries: QuerySet = scan_fasta(split_lines([self.fasta]), self.program)
+
+    def _query_text(self) -> bytes:
+        if (self.request.query_fasta is None) == (self.request.query_blob is None):
+            raise InvalidInputError(
+                "one_query_required",
+                "exactly one of query_fasta and query_blob is needed",
+                "send the sequences in query_fasta, or name an uploaded blob in query_blob",
+                field="query_fasta",
+            )
+        if self.request.query_blob is not None:
+            return self._stored_query(self.request.query_blob)
+        fasta = (self.request.query_fasta or "").encode()
+        limit = clients().settings.query_limit_bytes
+        if len(fasta) > limit:
+            raise InvalidInputError(
+                "query_too_large", f"query_fasta has {len(fasta)} bytes", f"send at most {limit}", field="query_fasta"
+            )
+        return fasta
+
+    def _stored_query(self, name: str) -> bytes:
+        """A query that lies in the caller's own folder of the container ``queries``; nobody else's can be named."""
+        missing = InvalidInputError(
+            "query_not_found", "query_blob is not an uploaded query of yours", "upload it first", field="query_blob"
+        )
+        if not re.fullmatch(rf"uploads/{owner_key(self.caller.owner)}/[A-Za-z0-9._-]{{1,100}}", name, re.ASCII):
+            raise missing
+        try:
+            return clients().blobs(self.cluster.storage_account).read(QUERIES_CONTAINER, name)
+        except NotFoundError:
+            raise missing from None
+
+    def search(self) -> Search:
+        """The search as its row will have it."""
+        job_id = new_job_id(time.time_ns() // 1_000_000, os.urandom(10))
+        batch_len = self.request.batch_len or default_batch_length(self.program, self.options.task)
+        query = {
+            "blob": query_blob(job_id),
+            "sha256": hashlib.sha256(self.fasta).hexdigest(),
+            "sequences": self.queries.sequences,
+            "letters": self.queries.letters,
+            "batch_len": batch_len,
+        }
+        return Search(
+            job_id=job_id,
+            owner=self.caller.owner,
+            program=self.program.value,
+            database=self.request.database,
+            cluster=self.cluster,
+            created_at=datetime.now(UTC),
+            title=self.request.title,
+            options=self.options.to_dict(),
+            labels=dict(self.request.labels),
+            query=query,
+        )
+
+    def idempotency(self, key: str | None) -> IdempotencyKey | None:
+        """The caller's key and the body, hashed; None without a key.
+
+        Raises:
+            InvalidInputError: ``invalid_idempotency_key``.
+        """
+        if key is None:
+            return None
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
+            raise InvalidInputError(
+                "invalid_idempotency_key",
+                "the Idempotency-Key is empty, too long, or not printable ASCII",
+                "use at most 200 printable characters",
+                field="Idempotency-Key",
+            )
+        body = json.dumps(self.request.model_dump(mode="json"), sort_keys=True)
+        return IdempotencyKey(content_key("submit", key), content_key(body))
+
+
+def _program(name: str) -> Program:
+    try:
+        return Program(name)
+    except ValueError:
+        known = ", ".join(Program)
+        raise InvalidInputError(
+            "unknown_program", f"unknown program {name!r}", f"use one of {known}", field="program"
+        ) from None
+
+
+def _options(program: Program, request: SubmitRequest) -> BlastOptions:
+    data = request.options.model_dump()
+    if isinstance(data.get("outfmt"), int):
+        data["outfmt"] = str(data["outfmt"])
+    return read_options(program, data)
+
+
+def _database(program: Program, name: str, account: str) -> Database:
+    """The database, of the right type and with a prepared layout; PermanentError otherwise."""
+    try:
+        database = load_database(clients().blobs(account), name)
+    except NotFoundError as error:
+        raise unknown_database(name) from error
+    wanted, found = database_type(program), database.metadata.dbtype
+    if wanted is not found:
+        raise InvalidInputError(
+            "wrong_database_type",
+            f"{program} searches a {wanted} database, {name} is {found}",
+            "choose another program or another database",
+            field="database",
+        )
+    if not database.layouts:
+        raise PermanentError(
+            "database_not_sharded",
+            f"database {name} has no prepared shards",
+            f"prepare them with POST /api/blast/databases/{name}/shards",
+            details=({"field": "database", "message": "no prepared shards"},),
+        )
+    return database
+
+
+def _check_labels(labels: dict[str, str]) -> None:
+    for key, value in labels.items():
+        if not _LABEL.fullmatch(key) or len(value) > 200 or any(ord(c) < 32 for c in value):
+            raise InvalidInputError(
+                "invalid_label",
+                "a label's name or value is not allowed",
+                "names: letters, digits and ._/- up to 63; values: up to 200 printable characters",
+                field="labels",
+            )
