@@ -33,12 +33,13 @@ class Api:
 
     Args:
         base: its address, with ``/api``.
+        transport: how requests travel; the tests' own, the network otherwise.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, transport: httpx.BaseTransport | None = None) -> None:
         self._base = base.rstrip("/") + "/"
         # Generous: on two cores, BLAST may be using both.
-        self._client = httpx.Client(timeout=60, follow_redirects=True)
+        self._client = httpx.Client(timeout=60, follow_redirects=True, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""

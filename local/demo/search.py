@@ -129,8 +129,7 @@ def fetch(api: Api, job_id: str, folder: Path) -> tuple[Json, Path]:
 
 
 def _row_of(status: Json) -> Json | None:
-    rows = status.get("databases") or status.get("items") or []
-    return next((row for row in rows if row["database"] == DATABASE), None)
+    return next((row for row in status["items"] if row["database"] == DATABASE), None)
 
 
 def _now(detail: Json) -> str:

@@ -1,4 +1,4 @@
-"""One look at a cluster for all of its searches: take it if it is due, write every row that changed, wake who must know.
+"""One look at a cluster for all of its searches: taken if it is due, every changed row written, monitors woken.
 
 Called by the monitor's activity and by the stale reconcile; ``docs/architecture.md``, "Observing a cluster".
 """
@@ -25,7 +25,7 @@ _PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED,
 
 def look_at_cluster(
     cluster: ClusterRef, orchestrations: Orchestrations, asking: Search | None, *, follow_up: bool = False
-) -> dict[str, Any] | None:
+) -> Observation | None:
     """Take the look if it is due; write every row that changed.
 
     Args:
