@@ -58,6 +58,12 @@ for _name, _function in {
 }.items():
     blueprint.activity_trigger(input_name="data", activity=_name)(errors_as_data(_function))
 
+
+def observe_with_client(data: dict, client: str) -> dict[str, Any]:  # type: ignore[type-arg]  # the worker wants plain types
+    """``observe_cluster`` wakes other monitors, so it takes the Durable client."""
+    return observe_cluster(data, client)
+
+
 blueprint.durable_client_input(client_name="client")(
-    blueprint.activity_trigger(input_name="data", activity=names.OBSERVE_CLUSTER)(observe_cluster)
+    blueprint.activity_trigger(input_name="data", activity=names.OBSERVE_CLUSTER)(observe_with_client)
 )

@@ -40,9 +40,10 @@ def search_orchestrator(context: Any) -> Steps:
     except StepFailedError as failure:
         yield from _advance(context, job, error=failure.error)
         yield from _stop_jobs(context, job)
+        return {"phase": Phase.FAILED.value}
     except CancelledError:
         return {"phase": Phase.CANCELLING.value}
-    return (yield from _advance(context, job))
+    return {"phase": Phase.COMPLETED.value}
 
 
 def _advance(context: Any, job: dict[str, Any], **change: Any) -> Steps:

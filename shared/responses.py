@@ -79,10 +79,10 @@ def endpoint(function: Callable[..., Reply]) -> Callable[..., func.HttpResponse]
     """For handlers ``(request, caller, ...) -> Reply`` that need an identity."""
 
     @wraps(function)
-    def call(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
+    def call(req: func.HttpRequest, *bindings: Any) -> func.HttpResponse:
         def handler() -> Reply:
             caller: Caller = identify(dict(req.headers), settings())
-            return function(req, caller, **bindings)
+            return function(req, caller, *bindings)
 
         return answer(handler, function.__name__)
 
@@ -93,8 +93,8 @@ def anonymous(function: Callable[..., Reply]) -> Callable[..., func.HttpResponse
     """For handlers ``(request, ...) -> Reply`` that anybody may call."""
 
     @wraps(function)
-    def call(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
-        return answer(lambda: function(req, **bindings), function.__name__)
+    def call(req: func.HttpRequest, *bindings: Any) -> func.HttpResponse:
+        return answer(lambda: function(req, *bindings), function.__name__)
 
     return _as_http(call, function)
 

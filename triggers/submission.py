@@ -21,6 +21,8 @@ from shared.domain.merge import split_lines
 from shared.domain.programs import Program, database_type, default_batch_length
 from shared.domain.results import QUERIES_CONTAINER, query_blob
 from shared.domain.search import Search
+from shared.domain.states import StepName
+from shared.domain.timeline import begin, new_timeline
 from triggers.requests import SubmitRequest
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -78,6 +80,7 @@ class Submission:
     def search(self) -> Search:
         """The search as its row will have it."""
         job_id = new_job_id(time.time_ns() // 1_000_000, os.urandom(10))
+        now = datetime.now(UTC)
         batch_len = self.request.batch_len or default_batch_length(self.program, self.options.task)
         query = {
             "blob": query_blob(job_id),
@@ -92,7 +95,8 @@ class Submission:
             program=self.program.value,
             database=self.request.database,
             cluster=self.cluster,
-            created_at=datetime.now(UTC),
+            created_at=now,
+            steps=begin(new_timeline(), StepName.PREPARING, now),
             title=self.request.title,
             options=self.options.to_dict(),
             labels=dict(self.request.labels),

@@ -177,7 +177,7 @@ def _parse_parameter(body: str) -> _Parameter:
 def _constraint(text: str) -> Constraint:
     """A route constraint by its ASP.NET Core name."""
     name, _, rest = text.partition("(")
-    if rest and not rest.endswith(")"):
+    if "(" in text and not rest.endswith(")"):
         raise ValueError(f"the parentheses of {text!r} do not match")
     argument = rest.removesuffix(")")
     if name in _PLAIN:

@@ -75,7 +75,9 @@ class WebFront:
                 return web.Response(status=405, headers={"Allow": ", ".join(sorted(found.allowed))})
             return web.Response(status=404)
         try:
-            body = await request.read()
+            if (request.content_length or 0) > MAX_BODY:
+                raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
+            body = await request.read()  # raises the same, for a body without a length
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413, text=f"a request may have {MAX_BODY} bytes")
         data = _request_data(request, found.parameters, body)

@@ -5,6 +5,7 @@ Each check does the thing in question: starts a sandbox, runs AzCopy. A file tha
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def checks(home: Home) -> Iterator[Check]:
     yield _command("curl", ["curl", "--version"], "apt-get install curl")
     yield _resfinder()
     stack = commands.running(home)
-    yield from _ports(set() if stack is None else {_port(str(value)) for value in stack.values()})
+    yield from _ports({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", str(stack))})
     if stack is None:
         yield Check("stack", True, "not up (make up starts it)")
     else:
@@ -143,8 +144,3 @@ def _ports(own: set[int]) -> Iterator[Check]:
         else:
             detail = "free" if ports.is_free(port) else "taken by something else; the stack takes another one"
         yield Check(f"port {port} ({name})", True, detail)
-
-
-def _port(address: str) -> int:
-    digits = address.rpartition("127.0.0.1:")[2].partition("/")[0]
-    return int(digits) if digits.isdigit() else 0

@@ -32,6 +32,7 @@ class AzureArm:
         from azure.core import PipelineClient
         from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy, UserAgentPolicy
 
+        self._endpoint = settings.arm_endpoint.rstrip("/")
         self._https = settings.arm_endpoint.startswith("https:")
         scope = f"{settings.arm_endpoint}/.default" if self._https else "https://management.azure.com/.default"
         policies = [
@@ -60,13 +61,13 @@ class AzureArm:
             f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
             f"/providers/Microsoft.ContainerService/managedClusters/{cluster.cluster_name}{tail}"
         )
-        request = HttpRequest(method, path, params={"api-version": API_VERSION})
+        request = HttpRequest(method, self._endpoint + path, params={"api-version": API_VERSION})
         try:
             # The bearer policy refuses http; the settings allow http with a static loopback token only.
             response = self._client.send_request(request, enforce_https=self._https, connection_timeout=10)
         except AzureError as error:
             raise TransientError(
-                "arm_unavailable", f"Azure did not answer about {cluster.cluster_name}", "try again"
+                "arm_unavailable", f"Azure did not answer about {cluster.cluster_name}: {error}", "try again"
             ) from error
         if response.status_code == 404:
             raise NotFoundError(

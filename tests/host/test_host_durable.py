@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.sample_client import LONG_CHILD_SECONDS, SampleApp, eventually
+from tests.host.sample_client import SampleApp, eventually
 
 
 class TestOrchestrations:
@@ -155,8 +155,3 @@ class TestKilled:
     def test_what_had_ended_is_still_known(self, killed: SampleApp) -> None:
         assert killed.status("past")["output"] == 90
         assert killed.start("fan_out", "past", 10) == 409
-
-
-@pytest.mark.slow
-def test_a_parent_hears_of_a_child_that_takes_longer_than_30_seconds(sample: SampleApp) -> None:
-    assert sample.ended("long", timeout=LONG_CHILD_SECONDS + 15)["output"] == "child waited"

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ class TestStart:
 
     def test_a_schedule_without_its_setting(self, tmp_path: Path) -> None:
         host = HostProcess(SAMPLE_APP, tmp_path / "state.db", {"SAMPLE_LOG": "/dev/null"})
-        with pytest.raises(HostNotReadyError, match="exit code 3.*SAMPLE_SCHEDULE"):
+        with pytest.raises(HostNotReadyError, match=r"exit code 3.*SAMPLE_SCHEDULE"):
             host.start()
 
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
@@ -47,12 +48,12 @@ class TestStart:
             other.bind(("127.0.0.1", 0))
             other.listen()
             host = HostProcess(SAMPLE_APP, tmp_path / "state.db", port=other.getsockname()[1])
-            with pytest.raises(HostNotReadyError, match="exit code 4.*Address already in use"):
+            with pytest.raises(HostNotReadyError, match=r"exit code 4.*Address already in use"):
                 host.start()
 
     def test_a_state_file_that_is_in_use(self, sample: SampleApp, tmp_path: Path) -> None:
         host = HostProcess(SAMPLE_APP, sample.host.state, log=tmp_path / "log")
-        with pytest.raises(HostNotReadyError, match="exit code 5.*used by another host"):
+        with pytest.raises(HostNotReadyError, match=r"exit code 5.*used by another host"):
             host.start()
 
     def test_a_state_file_of_another_kind(self, tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ class TestStart:
             other.execute("PRAGMA user_version=99")
         other.close()
         environment = {"SAMPLE_SCHEDULE": "0 0 0 1 1 *"}
-        with pytest.raises(HostNotReadyError, match="exit code 5.*format 99"):
+        with pytest.raises(HostNotReadyError, match=r"exit code 5.*format 99"):
             HostProcess(SAMPLE_APP, tmp_path / "state.db", environment).start()
 
 
@@ -130,14 +131,15 @@ class TestHttp:
     def test_a_body_above_the_limit_is_refused(self, sample: SampleApp) -> None:
         assert sample.http.post("/bytes", content=bytes(1024 * 1024)).text == str(1024 * 1024)
         address = urlsplit(sample.host.base_url)
-        connection = HTTPConnection(str(address.hostname), address.port or 0, timeout=30)
-        connection.putrequest("POST", "/bytes")
-        connection.putheader("Content-Length", str(100 * 1024 * 1024 + 1))
-        connection.endheaders()
-        connection.send(bytes(65536))  # more is not needed: the length says it
-        answer = connection.getresponse()
-        assert answer.status == 413
-        connection.close()
+        with closing(HTTPConnection(str(address.hostname), address.port or 0, timeout=30)) as connection:
+            connection.putrequest("POST", "/bytes")
+            connection.putheader("Content-Length", str(100 * 1024 * 1024 + 1))
+            connection.endheaders()  # the body itself is not needed: the length says it
+            assert connection.getresponse().status == 413
+
+    def test_a_body_without_a_length_is_refused_above_the_limit_too(self, sample: SampleApp) -> None:
+        chunks = (bytes(1024 * 1024) for _ in range(101))
+        assert sample.http.post("/bytes", content=chunks).status_code == 413
 
 
 class TestTimers:

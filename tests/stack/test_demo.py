@@ -48,7 +48,7 @@ def printed(screen: Screen) -> str:
 class TestApi:
     def test_a_refusal_carries_the_error_object(self) -> None:
         with api_that(lambda _: httpx.Response(404, json={"error": ERROR})) as api:
-            with pytest.raises(DemoError, match="GET http://127.0.0.1:7071/api/x: 404") as failed:
+            with pytest.raises(DemoError, match=r"GET http://127\.0\.0\.1:7071/api/x: 404") as failed:
                 api.get("x")
             assert failed.value.error == ERROR
 
