@@ -30,12 +30,13 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         return waiting
     database = load_database(clients().blobs(search.cluster.storage_account), search.database)
     try:
-        nodes = [read_node(node) for node in clients().kube(search.cluster).nodes()]
+        kube = clients().kube(search.cluster)
+        nodes = [read_node(node) for node in kube.nodes()]
+        status = read_warmup(kube, search.database, database.source_version)
     except TransientError as error:
         return _wait(f"the cluster does not answer: {error.message}")
     if not candidates(nodes):
         return _wait("no ready user node yet")
-    status = read_warmup(clients().kube(search.cluster), search.database, database.source_version)
     if placement_of(status) is not None:
         return {"decision": "admit", "warm": True, "layout": status.layout}
     plan = plan_warmup(search.database, database.shard_sizes(), nodes)

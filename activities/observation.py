@@ -11,7 +11,7 @@ from typing import Any
 from shared.clients.observer import look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import NotFoundError, TransientError
 from shared.domain.observation import Observation, Outcome
 from shared.domain.search import ClusterRef, Search
 
@@ -27,7 +27,8 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
         client: the Durable client, to wake other monitors.
 
     Returns:
-        ``{"state": "active" | "done" | "missing_jobs" | "failed" | "ended" | "missing", "failure"?: {...}}``.
+        ``{"state": "active" | "done" | "missing_jobs" | "failed" | "cancelled" | "ended" | "missing"}``, with
+        ``error`` where it failed.
     """
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
@@ -46,13 +47,18 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
 
 def _answer(cluster: ClusterRef, seen: Observation) -> dict[str, Any]:
     if seen.outcome is Outcome.FAILED and seen.failure is not None:
-        tail = ""
-        if seen.failure.pod:
-            tail = clients().kube(cluster).log_tail(seen.failure.pod, LOG_LINES, LOG_BYTES)
-        return {"state": "failed", "error": seen.failure.to_error(tail)}
+        return {"state": "failed", "error": seen.failure.to_error(_log_tail(cluster, seen.failure.pod))}
     if seen.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
         return {"state": seen.outcome.value}
     return {"state": "active"}
+
+
+def _log_tail(cluster: ClusterRef, pod: str) -> str:
+    """The failing pod's last lines; none where its node does not answer any more, for the failure stands without."""
+    try:
+        return clients().kube(cluster).log_tail(pod, LOG_LINES, LOG_BYTES) if pod else ""
+    except TransientError:
+        return ""
 
 
 def _from_row(search: Search) -> dict[str, Any]:

@@ -61,7 +61,7 @@ for _name, _function in {
 
 def observe_with_client(data: dict, client: str) -> dict[str, Any]:  # type: ignore[type-arg]  # the worker wants plain types
     """``observe_cluster`` wakes other monitors, so it takes the Durable client."""
-    return observe_cluster(data, client)
+    return errors_as_data(lambda look: observe_cluster(look, client))(data)
 
 
 blueprint.durable_client_input(client_name="client")(

@@ -17,13 +17,13 @@ from shared.clients.warmups import placement_of, read_warmup
 from shared.config import Settings
 from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
-from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
 from shared.domain.programs import Program
 from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
 from shared.domain.search import Search
 from shared.domain.shards import ShardLayout
-from shared.domain.snapshot import JOB_ID_LABEL, JobState, read_job
+from shared.domain.snapshot import JOB_ID_LABEL, JobState, JobView, read_job
 from shared.telemetry import log_event
 
 PARALLEL_JOBS = 20
@@ -51,7 +51,7 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     try:
         _in_parallel([partial(_ensure_job, kube, job) for job in jobs])
     except PermanentError:
-        _in_parallel([partial(kube.delete, "jobs", job.name) for job in jobs])
+        _remove_own(kube, search.job_id, {job.name for job in jobs})
         raise
 
     def change(row: Search) -> Search:
@@ -122,13 +122,27 @@ def _ensure_job(kube: Kube, job: BlastJob) -> None:
     try:
         kube.create("jobs", job.manifest())
     except ConflictError as error:
-        present = read_job(kube.get("jobs", job.name))
-        if present.deleting:
+        present = _present(kube, job.name)
+        if present is None or present.deleting:
             raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
         if present.labels.get(JOB_ID_LABEL) != job.job_id:
             raise PermanentError(
                 "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
             ) from error
+
+
+def _present(kube: Kube, name: str) -> JobView | None:
+    """The Job of that name; None when it has gone since it was in the way."""
+    try:
+        return read_job(kube.get("jobs", name))
+    except NotFoundError:
+        return None
+
+
+def _remove_own(kube: Kube, job_id: str, names: set[str]) -> None:
+    """Remove what was made of a set; a Job of that name that is somebody else's stays."""
+    made = {read_job(job).name for job in kube.jobs(f"app=blast,{JOB_ID_LABEL}={job_id}")}
+    _in_parallel([partial(kube.delete, "jobs", name) for name in sorted(names & made)])
 
 
 def _in_parallel(calls: Sequence[Callable[[], None]]) -> None:

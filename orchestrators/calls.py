@@ -5,6 +5,7 @@ Written in the one-argument style that runs on azure-functions-durable 2.x and 1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ Steps = Generator[Any, Any, Any]
 FIRST_RETRY = timedelta(seconds=1)
 MAX_ATTEMPTS = 6
 BACKOFF = 2.0
+_CODE_AND_MESSAGE = re.compile(r"(?:^|: )([a-z][a-z0-9]*(?:_[a-z0-9]+)+): (.*)")
 
 
 def retry_policy() -> Any:
@@ -62,7 +64,8 @@ def run(context: Any, name: str, data: Any) -> Steps:
 def guarded(task: Any) -> Steps:
     """Wait for a task; its failure becomes an error object.
 
-    The failure travels as text, ``code: message`` (``ElbError.__str__``), behind the exception's type.
+    The failure travels as text: ``code: message`` (``ElbError.__str__``) behind what the host and the SDK put in front,
+    such as ``<instance>: Activity task #3 failed: `` or ``Exception: TransientError: ``.
     """
     try:
         return (yield task)
@@ -71,11 +74,9 @@ def guarded(task: Any) -> Steps:
 
 
 def _error_of(text: str) -> dict[str, Any]:
-    for line in text.splitlines():
-        for part in line.split("Error: ") if "Error: " in line else [line]:
-            code, found, message = part.partition(": ")
-            if found and code.replace("_", "").isalnum() and code == code.lower() and "_" in code:
-                return {"code": code, "message": message.strip(), "hint": "the step was tried several times"}
+    found = _CODE_AND_MESSAGE.search(text)
+    if found:
+        return {"code": found[1], "message": found[2].strip(), "hint": "the step was tried several times"}
     return {"code": "step_failed", "message": text.strip()[:500], "hint": "see the app's log for this search"}
 
 

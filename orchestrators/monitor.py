@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from orchestrators.calls import StepFailedError, Steps, is_done, run
+from orchestrators.calls import StepFailedError, Steps, activity, guarded, is_done
 from shared.domain import functions as names
 from shared.domain.schedule import POLLS_PER_GENERATION, MonitorClock
 from shared.domain.times import parse_time
@@ -36,24 +36,30 @@ def monitor_orchestrator(context: Any) -> Steps:
         age = now - created
         if age >= timedelta(seconds=job["deadline_seconds"]):
             return {"state": "failed", "error": _timeout(job["deadline_seconds"])}
-        if clock.polls >= POLLS_PER_GENERATION:
-            context.continue_as_new({**job, "after_wake": clock.after_wake})
-            return None
         delay, clock = clock.next_delay(age)
         timer = context.create_timer(context.current_utc_datetime + delay)
         yield context.task_any([wake, timer])
-        if is_done(wake):
+        woken = is_done(wake)
+        if woken:
             clock = clock.woken()
+        if clock.polls >= POLLS_PER_GENERATION:
+            context.continue_as_new({**job, "after_wake": clock.after_wake})
+            return None
+        if woken:
             wake = context.wait_for_external_event(names.WAKE_EVENT)
 
 
 def _look(context: Any, job: dict[str, Any], *, follow_up: bool) -> Steps:
-    """One look. That it could not be taken changes nothing: the last state stays, and the next look comes."""
+    """One look. That it could not be taken changes nothing: the last state stays, and the next look comes.
+
+    A look that saw the search fail has an ``error`` too, so only a missing ``state`` says that none was taken.
+    """
     data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"], "follow_up": follow_up}
     try:
-        return (yield from run(context, names.OBSERVE_CLUSTER, data))
+        seen = yield from guarded(activity(context, names.OBSERVE_CLUSTER, data))
     except StepFailedError:
         return {"state": "active"}
+    return seen if seen.get("state") else {"state": "active"}
 
 
 def _aware(now: Any, like: Any) -> Any:

@@ -23,7 +23,7 @@ def search_orchestrator(context: Any) -> Steps:
     """Run one search.
 
     Input: the search's reference (``job_id``, ``owner``, ``run``), ``cluster``, ``database``, ``created_at``,
-    ``parallel``, ``deadline_seconds``, ``results_grace_seconds``. Unknown fields are ignored.
+    ``parallel``, ``warmup_wait_seconds``, ``deadline_seconds``, ``results_grace_seconds``. Unknown fields are ignored.
 
     Returns:
         ``{"phase": ...}``.
@@ -85,6 +85,7 @@ def _warm_up(context: Any, job: dict[str, Any], *, warm: bool) -> Steps:
         return
     yield from _advance(context, job, phase=Phase.WARMING_UP)
     request = {"database": job["database"], "cluster": job["cluster"], "force": False}
+    request["wait_seconds"] = job["warmup_wait_seconds"]
     instance = f"warmup-{names.search_instance(job['job_id'], job['run'])}"
     outcome = yield from guarded(context.call_sub_orchestrator(names.WARMUP_ORCHESTRATOR, request, instance))
     if outcome["status"] != "succeeded":
@@ -129,7 +130,7 @@ def _watch(context: Any, job: dict[str, Any]) -> Steps:
     if seen["state"] == "cancelled":
         raise CancelledError
     if seen["state"] not in ("done", "missing_jobs"):
-        raise StepFailedError(seen.get("error") or {"code": "lost", "message": f"the search is {seen['state']}"})
+        raise StepFailedError(seen.get("error") or _lost(seen))
     yield from _advance(context, job, phase=Phase.RESULTS_PENDING, finish=[{"step": StepName.RUNNING}])
 
 
@@ -150,6 +151,14 @@ def _export(context: Any, job: dict[str, Any]) -> Steps:
     )
     done = {"step": StepName.EXPORTING, "detail": f"{published['bytes']} bytes"}
     yield from _advance(context, job, phase=Phase.COMPLETED, finish=[done])
+
+
+def _lost(seen: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "code": "lost",
+        "message": f"the monitor ended without a result: the search's row is {seen['state']}",
+        "hint": "somebody else ended or removed the search; submit it again",
+    }
 
 
 def _missing_results(gate: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shared.domain.states import Phase, Status
 from shared.responses import Reply, accepted, anonymous, endpoint
 from shared.telemetry import log_event
 from triggers.blueprint import http
+from triggers.freshness import refreshed
 from triggers.paging import read_cursor, read_limit, write_cursor
 from triggers.requests import SubmitRequest, read_body
 from triggers.start import start_orchestration
@@ -53,9 +54,9 @@ def submit_search_alias(req: func.HttpRequest, caller: Caller, client: Any) -> R
     return submit_search.__wrapped__(req, caller, client)  # type: ignore[no-any-return]
 
 
-@http("api/blast/jobs", "GET", name="blast_jobs_list")
+@http("api/blast/jobs", "GET", name="blast_jobs_list", durable=True)
 @endpoint
-def list_searches(req: func.HttpRequest, caller: Caller) -> Reply:
+def list_searches(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """One page of the caller's searches, newest first; operators ask for all with ``?owner=*``."""
     limit, cursor = read_limit(req), read_cursor(req)
     owner = req.params.get("owner")
@@ -65,7 +66,8 @@ def list_searches(req: func.HttpRequest, caller: Caller) -> Reply:
         searches, after = clients().searches.page_of_all(limit, cursor)
     else:
         searches, after = clients().searches.page(owner or caller.owner, limit, cursor)
-    items = [list_item(search) for search in searches if _wanted(search, req)]
+    fresh = refreshed(searches, DurableOrchestrations(client))
+    items = [list_item(search) for search in fresh if _wanted(search, req)]
     return Reply({"items": items, "next_cursor": write_cursor(after)})
 
 
@@ -83,11 +85,12 @@ def _wanted(search: Search, req: func.HttpRequest) -> bool:
     )
 
 
-@http("api/blast/jobs/{id}", "GET", name="blast_jobs_detail")
+@http("api/blast/jobs/{id}", "GET", name="blast_jobs_detail", durable=True)
 @endpoint
-def show_search(req: func.HttpRequest, caller: Caller) -> Reply:
+def show_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """One search with its steps, Jobs and options."""
-    return Reply(detail(find_own(req, caller)))
+    (search,) = refreshed([find_own(req, caller)], DurableOrchestrations(client))
+    return Reply(detail(search))
 
 
 def find_own(req: func.HttpRequest, caller: Caller) -> Search:

@@ -22,6 +22,7 @@ def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
         "database": search.database,
         "created_at": format_time(search.created_at),
         "parallel": settings.parallel_warm_reuse,
+        "warmup_wait_seconds": settings.warmup_wait_seconds,
         "deadline_seconds": settings.search_deadline_seconds,
         "results_grace_seconds": settings.results_grace_seconds,
     }
@@ -34,6 +35,8 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
     Returns:
         Whether one was started.
     """
+    if search.is_terminal or search.cancel_requested_at is not None:
+        return False
     view = orchestrations.find(names.search_instance(search.job_id, search.run))
     if view is not None and not view.has_ended:
         return False

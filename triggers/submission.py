@@ -25,7 +25,7 @@ from shared.domain.states import StepName
 from shared.domain.timeline import begin, new_timeline
 from triggers.requests import SubmitRequest
 
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import shutil
 import signal
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def main() -> None:
     """Run until a signal."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     arguments = _arguments()
+    if shutil.which("bwrap") is None:
+        raise SystemExit("bwrap is missing: apt-get install bubblewrap")
     arguments.root.mkdir(parents=True, exist_ok=True)
     asyncio.run(_serve(arguments))
 

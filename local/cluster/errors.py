@@ -49,9 +49,11 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
 
 
-def already_exists(kind: Kind, name: str) -> ApiError:
-    """409 for a name in use."""
-    return ApiError(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', _details(kind, name))
+def already_exists(kind: Kind, name: str, is_going: bool = False) -> ApiError:
+    """409 for a name in use; the message tells when the object that has it is being deleted."""
+    message = f'{kind.resource} "{name}" already exists'
+    message = f"object is being deleted: {message}" if is_going else message
+    return ApiError(409, "AlreadyExists", message, _details(kind, name))
 
 
 def conflict(kind: Kind, name: str, why: str) -> ApiError:

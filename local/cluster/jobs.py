@@ -56,6 +56,9 @@ class JobController(Controller):
             else:
                 self.enqueue((meta["namespace"], meta["name"]))
         elif change.kind is PODS and (owner := job_owner(change.obj)):
+            job = self.store.find(JOBS, meta["namespace"], owner["name"])
+            if job is None or job["metadata"]["uid"] != owner["uid"]:
+                return  # the Job has gone: its pods are the garbage collector's
             pods = self._pods.setdefault(owner["uid"], {})
             if change.type == "DELETED":
                 pods.pop(meta["uid"], None)

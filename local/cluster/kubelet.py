@@ -65,6 +65,10 @@ class Kubelet:
                 runner.crash()
                 self._runners.pop(uid)
 
+    def is_running(self, name: str) -> bool:
+        """Whether the node's kubelet answers."""
+        return name in self._nodes
+
     def wipe_node(self, name: str) -> None:
         """Empty the disk of a node."""
         shutil.rmtree(self.node_folder(name), ignore_errors=True)
@@ -137,8 +141,9 @@ class Kubelet:
             timer = self._deadline(runner)
             await runner.run()
             timer.cancel()
-        except Exception:
+        except Exception as error:
             logger.exception("the runner of pod %s/%s failed", namespace, name)
+            self._fail(pod, {"reason": "RunnerError", "message": f"the emulator cannot run this pod: {error}"})
         finally:
             self._tasks.pop(uid, None)
             if self._runners.pop(uid, None) is not None:

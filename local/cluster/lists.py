@@ -28,6 +28,14 @@ _EXPIRED = (
 )
 
 
+def parse_int(text: str | None, name: str) -> int:
+    """A query parameter that is a number, 0 when absent; ApiError 400 when it is none."""
+    try:
+        return int(text or 0)
+    except ValueError as error:
+        raise errors.bad_request(f"{name}: Invalid value: {text!r}: must be a number") from error
+
+
 class Lists:
     """Answers lists. The rest of a paged list is kept, so that all pages show one moment, as etcd's snapshots do."""
 
@@ -59,7 +67,7 @@ class Lists:
         else:
             version, objects = str(self._store.version), self.select(target, query, computed)
         meta: Json = {"resourceVersion": version}
-        limit = int(query.get("limit") or 0)
+        limit = parse_int(query.get("limit"), "limit")
         if query.get("resourceVersion") == "0":
             limit = 0  # served from the watch cache, which ignores the limit
         if limit and len(objects) > limit:

@@ -18,7 +18,7 @@ class Recorder:
     def __init__(self, store: Store, component: str) -> None:
         self._store = store
         self._component = component
-        self._names: dict[tuple[str, ...], str] = {}
+        self._names: dict[tuple[str, ...], tuple[str, str]] = {}
 
     def record(self, kind: Kind, obj: Json, reason: str, message: str, warning: bool = False, field: str = "") -> None:
         """Write an event about `obj`; `field` is the part of it, such as `spec.containers{blast}`."""
@@ -29,11 +29,12 @@ class Recorder:
         key = (meta.get("uid", ""), meta["name"], reason, message, field)
         now = self._store.clock.stamp()
         known = self._names.get(key)
-        if known and self._store.find(EVENTS, namespace, known) is not None:
-            self._store.mutate(EVENTS, namespace, known, lambda event: _repeat(event, now))
+        if known and self._store.find(EVENTS, *known) is not None:
+            self._store.mutate(EVENTS, *known, lambda event: _repeat(event, now))
             return
-        self._names[key] = f"{meta['name']}.{secrets.token_hex(8)}"
-        self._trim(namespace)
+        name = f"{meta['name']}.{secrets.token_hex(8)}"
+        self._names[key] = (namespace, name)
+        self._trim()
         involved = {
             "kind": kind.kind,
             "apiVersion": kind.api_version,
@@ -46,7 +47,7 @@ class Recorder:
         if field:
             involved["fieldPath"] = field
         event = {
-            "metadata": {"name": self._names[key], "namespace": namespace},
+            "metadata": {"name": name, "namespace": namespace},
             "involvedObject": involved,
             "reason": reason,
             "message": message,
@@ -61,12 +62,11 @@ class Recorder:
         }
         self._store.create(EVENTS, event)
 
-    def _trim(self, namespace: str) -> None:
+    def _trim(self) -> None:
         """Keep the number of events bounded: the API server forgets them after an hour."""
         if len(self._names) > KEPT_EVENTS:
-            _key, name = next(iter(self._names.items()))
-            del self._names[_key]
-            self._store.remove(EVENTS, namespace, name)
+            oldest = next(iter(self._names))
+            self._store.remove(EVENTS, *self._names.pop(oldest))
 
 
 def _repeat(event: Json, now: str) -> None:

@@ -81,8 +81,7 @@ class Api:
             for fault in self._faults.take(request.method, request.path_qs):
                 if refused := await self._suffer(fault, request):
                     return refused
-            if self.token and not self._is_known(request.headers.get("Authorization", "")):
-                raise errors.unauthorized()
+            self._authenticate(request.headers.get("Authorization", ""))
             return await self._answer(request)
         except ApiError as error:
             return json_response(error.status(), error.code)
@@ -90,13 +89,14 @@ class Api:
             logger.exception("%s %s failed", request.method, request.path_qs)
             return json_response(ApiError(500, "InternalError", "an error of the emulator: see its log").status(), 500)
 
-    def _is_known(self, authorization: str) -> bool:
-        """Whether the header carries the token, as a bearer token or as the password of basic authentication.
+    def _authenticate(self, authorization: str) -> None:
+        """ApiError 401 unless the header carries the token: as a bearer token or as a basic password.
 
         kubectl sends no bearer token without TLS; what it does send is the user info of the server's URL.
         """
         basic = base64.b64encode(f"token:{self.token}".encode()).decode()
-        return authorization in (f"Bearer {self.token}", f"Basic {basic}")
+        if self.token and authorization not in (f"Bearer {self.token}", f"Basic {basic}"):
+            raise errors.unauthorized()
 
     async def _suffer(self, fault: Fault, request: web.Request) -> web.Response | None:
         if fault.latency_seconds:

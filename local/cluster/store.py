@@ -90,7 +90,8 @@ class Store:
         key = (meta.get("namespace", ""), meta["name"])
         objects = self._objects.setdefault(kind, {})
         if key in objects:
-            raise errors.already_exists(kind, meta["name"])
+            going = bool(objects[key]["metadata"].get("deletionTimestamp"))
+            raise errors.already_exists(kind, meta["name"], going)
         meta.setdefault("uid", str(uuid.uuid4()))
         meta["creationTimestamp"] = self.clock.stamp()
         meta.setdefault("generation", 1)

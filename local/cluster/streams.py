@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from local.cluster import podlog
 from local.cluster.errors import ApiError
 from local.cluster.kinds import PODS
 from local.cluster.kubelet import Kubelet
-from local.cluster.lists import Lists
+from local.cluster.lists import Lists, parse_int
 from local.cluster.paths import Target
 from local.cluster.selectors import match_fields, match_labels
 from local.cluster.store import Change, Store
@@ -21,7 +22,7 @@ from local.cluster.tables import metadata_only, table, wants_metadata, wants_tab
 
 Json = dict[str, Any]
 
-_MAX_WATCH_SECONDS = 1800.0
+_MAX_WATCH_SECONDS = 1800
 
 
 class _View:
@@ -83,22 +84,9 @@ class Streams:
 
     async def watch(self, request: web.Request, target: Target) -> web.StreamResponse:
         """Stream changes until the client goes or `timeoutSeconds` are over."""
-        query = request.query
         view = _View(target, request, self._store)
         changes: asyncio.Queue[Change] = asyncio.Queue()
-        version = query.get("resourceVersion", "")
-        first: list[bytes] = []
-        if query.get("sendInitialEvents") == "true" or version in ("", "0"):
-            first = [view.event("ADDED", each) for each in self._store.listing(target.kind) if view.sees(each)]
-            if query.get("sendInitialEvents") == "true":
-                first.append(view.bookmark(True))
-        else:
-            try:
-                for change in self._store.changes_since(int(version), target.kind):
-                    changes.put_nowait(change)
-            except ApiError as error:
-                first = [json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n"]
-        failed = bool(first) and first[0].startswith(b'{"type": "ERROR"')
+        first, goes_on = self._beginning(view, target, request.query, changes)
         unsubscribe = self._store.subscribe(lambda c: changes.put_nowait(c) if c.kind is target.kind else None)
         response = web.StreamResponse(
             headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
@@ -107,15 +95,34 @@ class Streams:
             await response.prepare(request)
             for line in first:
                 await response.write(line)
-            if not failed:
-                seconds = min(float(query.get("timeoutSeconds") or _MAX_WATCH_SECONDS), _MAX_WATCH_SECONDS)
-                await self._pass_on(response, view, changes, seconds)
+            if goes_on:
+                seconds = parse_int(request.query.get("timeoutSeconds"), "timeoutSeconds") or _MAX_WATCH_SECONDS
+                await self._pass_on(response, view, changes, min(seconds, _MAX_WATCH_SECONDS))
             await response.write_eof()
         except ConnectionError:
             return response  # the client has gone
         finally:
             unsubscribe()
         return response
+
+    def _beginning(
+        self, view: _View, target: Target, query: Mapping[str, str], changes: asyncio.Queue[Change]
+    ) -> tuple[list[bytes], bool]:
+        """The first lines, and whether the watch goes on: it does not when its version is too old (410).
+
+        Without a version a watch begins with what there is, otherwise with what changed since.
+        """
+        version, initial = query.get("resourceVersion", ""), query.get("sendInitialEvents") == "true"
+        if initial or version in ("", "0"):
+            lines = [view.event("ADDED", each) for each in self._store.listing(target.kind) if view.sees(each)]
+            return lines + ([view.bookmark(True)] if initial else []), True
+        try:
+            missed = self._store.changes_since(parse_int(version, "resourceVersion"), target.kind)
+        except ApiError as error:
+            return [json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n"], False
+        for change in missed:
+            changes.put_nowait(change)
+        return [], True
 
     @staticmethod
     async def _pass_on(
@@ -141,6 +148,11 @@ class Streams:
         following = query.get("follow") in ("true", "1")
         if not pod["spec"].get("nodeName"):
             return web.Response(text="")
+        if not self._kubelet.is_running(pod["spec"]["nodeName"]):
+            address = (pod.get("status") or {}).get("hostIP", "")
+            where = f"containerLogs/{target.namespace}/{target.name}/{container}"
+            text = f'Get "https://{address}:10250/{where}": dial tcp {address}:10250: i/o timeout'
+            raise ApiError(500, "InternalError", text)
         path = podlog.log_file(pod, container, query.get("previous") in ("true", "1"), self._kubelet.log_folder(pod))
         data, position = podlog.read_tail(path, tail)
         data = podlog.with_timestamps(data, path) if stamped else data

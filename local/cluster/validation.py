@@ -6,11 +6,14 @@ import re
 from typing import Any
 
 from local.cluster import errors
-from local.cluster.kinds import CONFIG_MAPS, DAEMON_SETS, EVENTS, JOBS, NAMESPACES, PODS, SERVICES, Kind
+from local.cluster.kinds import CONFIG_MAPS, DAEMON_SETS, EVENTS, JOBS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
 from local.cluster.quantities import parse_quantity
 
 Json = dict[str, Any]
 Causes = list[tuple[str, str]]
+
+MAX_ANNOTATIONS = 256 * 1024
+MAX_DATA = 1024 * 1024
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
@@ -46,6 +49,7 @@ def validate(kind: Kind, obj: Json) -> None:
     name = str(meta.get("name") or "")
     causes = _name_causes(kind, name) + label_causes(meta.get("labels"), "metadata.labels")
     spec = obj.get("spec") or {}
+    causes += _size_causes(kind, obj)
     if kind is PODS:
         causes += pod_causes(spec, "spec")
     if kind in (JOBS, DAEMON_SETS):
@@ -73,6 +77,17 @@ def _name_causes(kind: Kind, name: str) -> Causes:
         causes.append(("metadata.name", f'Invalid value: "{name}": {_SUBDOMAIN_TEXT}'))
     if kind is JOBS and len(name) > 63:
         causes.append(("spec.template.labels", f'Invalid value: "{name}": must be no more than 63 characters'))
+    return causes
+
+
+def _size_causes(kind: Kind, obj: Json) -> Causes:
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    causes: Causes = []
+    if sum(len(key) + len(value) for key, value in annotations.items()) > MAX_ANNOTATIONS:
+        causes.append(("metadata.annotations", f"Too long: may not be more than {MAX_ANNOTATIONS} bytes"))
+    data = (obj.get("data") or {}) | (obj.get("binaryData") or {}) if kind in (CONFIG_MAPS, SECRETS) else {}
+    if sum(len(value.encode()) for value in data.values()) > MAX_DATA:
+        causes.append(("data", f"Too long: may not be more than {MAX_DATA} bytes"))
     return causes
 
 

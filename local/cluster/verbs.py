@@ -8,7 +8,7 @@ from typing import Any
 from local.cluster import deletion, errors, patch
 from local.cluster.defaults import apply_defaults
 from local.cluster.jobs import random_suffix
-from local.cluster.kinds import ALL_KINDS, NAMESPACES, NODE_METRICS, NODES, POD_METRICS, PODS, Kind
+from local.cluster.kinds import ALL_KINDS, NAMESPACES, NODE_METRICS, NODES, POD_METRICS, PODS, SERVICE_ACCOUNTS, Kind
 from local.cluster.lists import Lists
 from local.cluster.nodes import is_ready, node_metrics, pod_metrics
 from local.cluster.paths import Target
@@ -100,7 +100,7 @@ class Verbs:
         if body.get("kind", kind.kind) != kind.kind or body.get("apiVersion", kind.api_version) != kind.api_version:
             found = f"{body.get('apiVersion')}, Kind={body.get('kind')}"
             raise errors.bad_request(f"the object provided is unrecognized: {found} for {kind.resource}")
-        obj: Json = clone(body)
+        obj: Json = _without_nulls(body)
         meta = obj["metadata"] = obj.get("metadata") or {}
         if kind.namespaced:
             if meta.get("namespace") not in (None, "", target.namespace):
@@ -138,7 +138,10 @@ class Verbs:
         validate(kind, obj if meta.get("name") else validate_first)
         if _is_dry_run(query):
             return obj | {"apiVersion": kind.api_version, "kind": kind.kind}
-        return self._store.create(kind, obj)
+        made = self._store.create(kind, obj)
+        if kind is NAMESPACES:
+            self._store.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": meta["name"]}})
+        return made
 
     def _update(self, target: Target, body: Any, query: Query) -> Json:
         new = self._prepared(target, body)
@@ -232,6 +235,15 @@ class Verbs:
         options = body.get("deleteOptions") or {} if isinstance(body, dict) else {}
         deletion.delete_object(self._store, PODS, pod, options)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def _without_nulls(value: Any) -> Any:
+    """A copy in which a field that is null is absent, as the API server reads it."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
 
 
 def _is_dry_run(query: Query) -> bool:

@@ -5,6 +5,7 @@ Exit code 0 only when the search completed and its results equal plain BLAST's; 
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -25,12 +26,15 @@ from local.stack.stack import Stack
 
 def main() -> int:
     """Run it and turn every end into an exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description="A whole search, shown.")
+    parser.add_argument("--free-ports", action="store_true", help="leave 7071 and 10000-10002 to others")
+    usual_ports = not parser.parse_args().free_ports
     home, screen = Home.default(), Screen()
     try:
         with ending_on_signals():
-            return run(home, screen)
+            return run(home, screen, usual_ports=usual_ports)
     except EndRequested as end:
-        screen.console.print(f"\nStopped ({end}); nothing is left running.")
+        screen.console.print(f"\nStopped ({end}). What the demo had started has ended.")
         return 128 + end.number
     except DemoError as failed:
         screen.failure(str(failed), failed.error, str(home.logs))
@@ -43,10 +47,10 @@ def main() -> int:
     return 1
 
 
-def run(home: Home, screen: Screen) -> int:
+def run(home: Home, screen: Screen, *, usual_ports: bool) -> int:
     """The whole demo; 0 when the results are the same as plain BLAST's."""
     screen.part(1, "The stack: storage, a Kubernetes cluster of four nodes, Azure Resource Manager, the function app")
-    with a_stack(home, screen) as stack:
+    with a_stack(home, screen, usual_ports=usual_ports) as stack:
         api = Api(str(stack["api"]))
         try:
             return show(home, screen, api, stack)
@@ -55,7 +59,7 @@ def run(home: Home, screen: Screen) -> int:
 
 
 @contextmanager
-def a_stack(home: Home, screen: Screen) -> Iterator[dict[str, Any]]:
+def a_stack(home: Home, screen: Screen, *, usual_ports: bool) -> Iterator[dict[str, Any]]:
     """The stack that is up, else one that ends with the block; yields what ``stack.json`` says."""
     running = commands.running(home)
     if running is not None:
@@ -63,7 +67,7 @@ def a_stack(home: Home, screen: Screen) -> Iterator[dict[str, Any]]:
         yield running
         return
     began = time.monotonic()
-    with Stack(home.root, usual_ports=True, say=screen.note) as own:
+    with Stack(home.root, usual_ports=usual_ports, say=screen.note) as own:
         screen.done("the stack is up", time.monotonic() - began, str(own.stack_json["page"]))
         yield own.stack_json
 
@@ -79,8 +83,8 @@ def show(home: Home, screen: Screen, api: Api, stack: dict[str, Any]) -> int:
     search.warm(api, screen)
 
     screen.part(4, "Search: 40 sequences, 2 batches x 4 shards = 8 Kubernetes Jobs running blastn")
-    began = time.monotonic()
     job_id = str(search.submit(api)["job_id"])
+    began = time.monotonic()
     screen.note(f"accepted as {job_id}")
     detail = search.follow(api, screen, job_id)
     total = time.monotonic() - began

@@ -34,9 +34,13 @@ class Api:
     Args:
         base: its address, with ``/api``.
         transport: how requests travel; the tests' own, the network otherwise.
+        patience_seconds: how long an app that does not answer is asked again.
     """
 
-    def __init__(self, base: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, base: str, transport: httpx.BaseTransport | None = None, *, patience_seconds: float = 30
+    ) -> None:
+        self._patience = patience_seconds
         self._base = base.rstrip("/") + "/"
         # Generous: on two cores, BLAST may be using both.
         self._client = httpx.Client(timeout=60, follow_redirects=True, transport=transport)
@@ -92,10 +96,16 @@ class Api:
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         address = urljoin(self._base, path)
-        try:
-            answer = self._client.request(method, address, json=body)
-        except httpx.TransportError as error:
-            raise DemoError(f"{method} {address}: no answer ({error!r})") from error
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                answer = self._client.request(method, address, json=body)
+                break
+            except httpx.TransportError as error:
+                # A dead host is started again within seconds. Only what changes nothing is asked twice.
+                if method != "GET" or time.monotonic() > end:
+                    raise DemoError(f"{method} {address}: no answer ({error!r})") from error
+            time.sleep(POLL_SECONDS)
         if answer.is_success:
             return answer
         try:

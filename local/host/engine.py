@@ -102,10 +102,7 @@ class DurableEngine(PersistentBackend):
     @override
     def _enqueue_orchestration(self, instance_id: str) -> None:
         with self._transaction(instance_id):
-            if instance_id in self._orchestration_in_flight:
-                self._queued_in_flight.add(instance_id)
-            else:
-                super()._enqueue_orchestration(instance_id)
+            super()._enqueue_orchestration(instance_id)
 
     @override
     def _enqueue_entity(self, entity_id: str) -> None:
@@ -201,7 +198,7 @@ class DurableEngine(PersistentBackend):
             if instance is None or not instance.pending_events or self._is_terminal_status(instance.status):
                 continue
             if instance_id in self._orchestration_in_flight:
-                self._queued_in_flight.add(instance_id)
+                self._queued_in_flight.add(instance_id)  # queued again when its processing ends
                 continue
             self._orchestration_in_flight.add(instance_id)
             return orchestration_item(instance)

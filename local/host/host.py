@@ -65,9 +65,17 @@ class FunctionsHost:
             StateFormatError: when the state file is not one.
         """
         address, port = self._options.listener.getsockname()[:2]
-        base_url = f"http://{address}:{port}"
-        os.environ.setdefault("WEBSITE_HOSTNAME", f"{address}:{port}")
+        authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        base_url = f"http://{authority}"
+        os.environ.setdefault("WEBSITE_HOSTNAME", authority)
         functions = await self._worker.load()
+        durable = self._settings.max_activities + self._settings.max_orchestrators + self._settings.max_entities
+        if durable >= self._worker.threads:
+            _log.warning(
+                "host.json lets %d durable functions run at once on %d threads: HTTP functions may have to wait",
+                durable,
+                self._worker.threads,
+            )
         async with AsyncExitStack() as stack:
             engine = DurableEngine(self._options.state)
             stack.push_async_callback(asyncio.to_thread, engine.stop, 0)

@@ -152,7 +152,6 @@ class PersistentBackend(InMemoryOrchestrationBackend):
 
     def _instance_made(self, instance_id: str) -> None:
         self._new_generation(instance_id)
-        self._parents.pop(instance_id, None)
         self._touched.add(instance_id)
 
     def _instance_removed(self, instance_id: str) -> None:

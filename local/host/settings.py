@@ -33,14 +33,14 @@ class HostConfigurationError(Exception):
 class HostSettings:
     """What host.json says, with the host's defaults for what it does not say.
 
-    `max_activities` and `max_orchestrators` are upper bounds of what runs at once; both defaults together are below the
-    32 threads of the worker, so that HTTP functions always find one.
+    `max_activities`, `max_orchestrators` and `max_entities` are upper bounds of what runs at once; together they leave
+    some of the worker's 32 threads, so that a synchronous HTTP function finds one whatever the activities do.
     """
 
     route_prefix: str = "api"
-    max_activities: int = 20
-    max_orchestrators: int = 10
-    max_entities: int = 4
+    max_activities: int = 16
+    max_orchestrators: int = 6
+    max_entities: int = 2
     log_level: int = logging.INFO
 
 

@@ -72,6 +72,7 @@ class DurableStore:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         # (count, last event) of what is stored per id and place: tells an appended list from a replaced one.

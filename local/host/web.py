@@ -74,12 +74,12 @@ class WebFront:
             if found.allowed:
                 return web.Response(status=405, headers={"Allow": ", ".join(sorted(found.allowed))})
             return web.Response(status=404)
+        if (request.content_length or 0) > MAX_BODY:
+            return _too_large()
         try:
-            if (request.content_length or 0) > MAX_BODY:
-                raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
-            body = await request.read()  # raises the same, for a body without a length
-        except web.HTTPRequestEntityTooLarge:
-            return web.Response(status=413, text=f"a request may have {MAX_BODY} bytes")
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:  # a body that did not say its length
+            return _too_large()
         data = _request_data(request, found.parameters, body)
         try:
             returned = await self._worker.invoke(found.function, data)
@@ -123,6 +123,10 @@ class WebFront:
         given = document.get("input", "") if isinstance(document, dict) else ""
         self._run_now(function, given if isinstance(given, str) else json.dumps(given))
         return web.Response(status=202)
+
+
+def _too_large() -> web.Response:
+    return web.Response(status=413, text=f"a request may have {MAX_BODY} bytes")
 
 
 def _is_local(request: web.Request) -> bool:

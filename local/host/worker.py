@@ -62,7 +62,8 @@ class _CatchRaised(logging.Filter):
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         caught = _raised.get()
-        if caught is None or not record.exc_info or record.exc_info[1] is None:
+        own = record.funcName == invocation_request_native.__name__
+        if caught is None or not own or not record.exc_info or record.exc_info[1] is None:
             return True
         caught.append(record.exc_info[1])
         return False  # the host writes one line of its own
@@ -104,6 +105,18 @@ class Worker:
         if not found:
             raise HostConfigurationError(f"{self._app_dir} has no function_app.py with functions")
         return [function for function in found if not is_disabled(function.name)]
+
+    @property
+    def threads(self) -> int:
+        """How many synchronous functions and orchestrators can run at once.
+
+        Raises:
+            HostConfigurationError: when the app setting is not a number above 0.
+        """
+        text = os.environ.get(THREADS_SETTING, _DEFAULT_THREADS)
+        if not text.isdecimal() or int(text) < 1:
+            raise HostConfigurationError(f"the app setting {THREADS_SETTING} is {text!r}, it must be a number above 0")
+        return int(text)
 
     def set_durable_client(self, rpc_address: str, base_url: str) -> None:
         """Say where durable clients find the engine.

@@ -13,7 +13,7 @@ PACKAGE_FOLDER: Final = Path("/usr/share/resfinder/db")
 
 @dataclass(frozen=True, slots=True)
 class Gene:
-    """A gene: its id (``blaTEM-1B_1_AY458016``), its class of resistance (``beta-lactam``), its letters in upper case."""
+    """A gene: its id (``blaTEM-1B_1_AY458016``), class of resistance (``beta-lactam``) and letters in upper case."""
 
     id: str
     resistance: str
@@ -39,7 +39,9 @@ def read_genes(folder: Path = PACKAGE_FOLDER) -> list[Gene]:
                 letters = b"".join(record.chunk.splitlines()[1:]).decode().upper()
                 gene = genes.setdefault(record.id, Gene(record.id, file.stem, letters))
                 if gene.sequence != letters:
-                    raise ValueError(f"{file.name}: {record.id} differs from the gene of that name in {gene.resistance}")
+                    raise ValueError(
+                        f"{file.name}: {record.id} differs from the gene of that name in {gene.resistance}"
+                    )
     return list(genes.values())
 
 

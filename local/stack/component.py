@@ -15,9 +15,9 @@ from local.stack.process import MARKER, Child
 Ports = Mapping[str, int]
 
 FIRST_BACKOFF_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 30.0
-# A component that lived this long and then died begins again with the shortest wait.
-STEADY_SECONDS = 60.0
+LONGEST_BACKOFF_SECONDS = 10.0
+# One that dies sooner after its start than this dies of itself, and waits ever longer; one that lived on was killed.
+STEADY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

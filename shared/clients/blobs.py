@@ -10,12 +10,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Protocol
+from urllib.parse import quote
 
 from shared.clients.credentials import TokenCredential, account_key
 from shared.config import Settings
 from shared.domain.errors import NotFoundError, TransientError
 
-DELEGATION_KEY_LIFE = timedelta(hours=24)
+DELEGATION_KEY_LIFE = timedelta(hours=48)
+"""Longer than any signature asked for, so that one key signs many; Azure allows 7 days."""
+BLOCK_BYTES = 4 << 20
+"""The most that one transfer holds in memory; the SDK's own sizes are 32 and 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +56,29 @@ class Blobs(Protocol):
 class AzureBlobs:
     """Blobs by the Azure SDK.
 
-    Raises (every method): NotFoundError ``blob_not_found``; TransientError ``storage_unavailable``.
+    Raises (every method): NotFoundError ``blob_not_found``; TransientError ``storage_unavailable`` or
+    ``storage_denied`` (a new role takes minutes to act, so that asking again may help).
     """
 
     def __init__(self, settings: Settings, account: str, credential: TokenCredential) -> None:
         from azure.core.credentials import AzureNamedKeyCredential
-        from azure.storage.blob import BlobServiceClient
+        from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
         self.account = account
         self._key = account_key(settings, account)
         self._endpoint = settings.blob_endpoint.format(account=account)
         sdk_credential: Any = AzureNamedKeyCredential(account, self._key) if self._key else credential
-        self._service = BlobServiceClient(self._endpoint, credential=sdk_credential)
+        self._service = BlobServiceClient(
+            self._endpoint,
+            credential=sdk_credential,
+            # Whoever called tries again, too; the SDK's own waits of 15 s and more are for programs that run alone.
+            retry_policy=ExponentialRetry(initial_backoff=0, increment_base=2, retry_total=2, random_jitter_range=1),
+            connection_timeout=5,
+            max_single_get_size=BLOCK_BYTES,
+            max_chunk_get_size=BLOCK_BYTES,
+            max_single_put_size=BLOCK_BYTES,
+            max_block_size=BLOCK_BYTES,
+        )
         self._delegation: tuple[datetime, Any] | None = None
 
     def put(self, container: str, name: str, data: bytes | IO[bytes], content_type: str) -> None:
@@ -125,18 +140,21 @@ class AzureBlobs:
         from azure.storage.blob import generate_blob_sas, generate_container_sas
 
         expiry = datetime.now(UTC) + life
-        signer: dict[str, Any] = {"account_key": self._key} if self._key else {"user_delegation_key": self._delegate()}
+        signer: dict[str, Any] = (
+            {"account_key": self._key} if self._key else {"user_delegation_key": self._delegate(expiry)}
+        )
         path = f"{self._endpoint}/{container}"
         if name:
             sas = generate_blob_sas(self.account, container, name, permission=permissions, expiry=expiry, **signer)
-            return f"{path}/{name}?{sas}"
+            return f"{path}/{quote(name)}?{sas}"
         sas = generate_container_sas(self.account, container, permission=permissions, expiry=expiry, **signer)
         return f"{path}?{sas}"
 
-    def _delegate(self) -> Any:
+    def _delegate(self, until: datetime) -> Any:
+        """A key that is good until then: a signature ends with the key that made it."""
         now = datetime.now(UTC)
-        if self._delegation is None or self._delegation[0] - now < DELEGATION_KEY_LIFE:
-            end = now + 2 * DELEGATION_KEY_LIFE + timedelta(hours=1)
+        if self._delegation is None or self._delegation[0] < until:
+            end = max(until, now + DELEGATION_KEY_LIFE)
             with _translated("", "user delegation key"):
                 self._delegation = (end, self._service.get_user_delegation_key(now - timedelta(minutes=5), end))
         return self._delegation[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.clients.table_rows import CLUSTERS, Tables, translated
+from shared.clients.table_rows import CLUSTERS, Tables, key_part, translated
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef
@@ -90,4 +90,4 @@ class TableClusterRows:
 
 
 def _keys(cluster: ClusterRef) -> dict[str, str]:
-    return {"PartitionKey": cluster.key.replace("/", "%2f"), "RowKey": "observation"}
+    return {"PartitionKey": key_part(cluster.key), "RowKey": "observation"}

@@ -7,7 +7,8 @@ measured) and validate what the API server validates better. Its transport and T
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -16,6 +17,8 @@ from shared.domain.errors import ConflictError, ElbError, NotFoundError, Permane
 
 PAGE = 500
 _TRIES = 3
+_QUOTA = re.compile(r"(exceeded|failed) quota:")
+"""How the API server's ResourceQuota admission says no (plugin/pkg/admission/resourcequota)."""
 
 
 class Kube(Protocol):
@@ -60,18 +63,19 @@ class KubeClient:
     Args:
         access: where the API server is.
         namespace: of everything but nodes.
-        token: gives a bearer token that is still good.
+        token: gives a bearer token that is still good; asked for every request.
+        page: objects of one page of a list.
     """
 
-    def __init__(self, access: KubeAccess, namespace: str, token: Callable[[], str]) -> None:
+    def __init__(self, access: KubeAccess, namespace: str, token: Callable[[], str], *, page: int = PAGE) -> None:
         from kubernetes.client import ApiClient, Configuration
 
         configuration = Configuration(host=access.server)
-        configuration.retries = False
+        configuration.retries = False  # nothing is sent twice behind our back, and no redirect gets the token
         configuration.connection_pool_maxsize = 32
         configuration.ca_cert_data = access.ca or None
         self._api: Any = ApiClient(configuration)
-        self._server, self._namespace, self._token = access.server, namespace, token
+        self._server, self._namespace, self._token, self._page = access.server, namespace, token, page
 
     def jobs(self, selector: str) -> list[dict[str, Any]]:
         """All Jobs of the namespace that match: a consistent LIST in pages, never from the watch cache."""
@@ -87,7 +91,7 @@ class KubeClient:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """One object."""
-        return self._call("GET", f"{self._path(kind)}/{quote(name)}", what=f"{kind} {name}")
+        return self._call("GET", self._path(kind, name), what=f"{kind} {name}")
 
     def create(self, kind: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create an object; not tried again here, because the first try may have succeeded."""
@@ -97,13 +101,13 @@ class KubeClient:
     def replace(self, kind: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Replace an object."""
         name = manifest["metadata"]["name"]
-        return self._call("PUT", f"{self._path(kind)}/{quote(name)}", body=manifest, what=f"{kind} {name}")
+        return self._call("PUT", self._path(kind, name), body=manifest, what=f"{kind} {name}")
 
     def delete(self, kind: str, name: str) -> None:
         """Delete an object and what it owns (Background); one that is gone already is fine."""
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         try:
-            self._call("DELETE", f"{self._path(kind)}/{quote(name)}", body=body, what=f"{kind} {name}")
+            self._call("DELETE", self._path(kind, name), body=body, what=f"{kind} {name}")
         except NotFoundError:
             return
 
@@ -111,13 +115,19 @@ class KubeClient:
         """The last lines of a pod's log, at most ``limit_bytes`` of them; empty when there is none (yet)."""
         query = {"tailLines": str(lines)}
         try:
-            data = self._raw("GET", f"{self._path('pods')}/{quote(pod)}/log", query, None, f"log of {pod}")
-        except (NotFoundError, PermanentError):  # not started yet (400), or gone
+            # The API's own limitBytes would keep the first bytes of the tail, and it is the last ones that tell.
+            data = self._raw("GET", f"{self._path('pods', pod)}/log", query, None, f"log of {pod}", last=limit_bytes)
+        except PermanentError:  # not started yet (400), or gone (404)
             return ""
-        return data[-limit_bytes:].decode("utf-8", "replace")
+        return data.decode("utf-8", "replace")
 
-    def _path(self, kind: str) -> str:
-        return _PATHS[kind].format(ns=self._namespace)
+    def _path(self, kind: str, name: str | None = None) -> str:
+        path = _PATHS[kind].format(ns=self._namespace)
+        if name is None:
+            return path
+        if name in ("", ".", ".."):  # would address the collection, or what lies above it
+            raise PermanentError("kube_refused", f"{name!r} is not the name of one of the {kind}")
+        return f"{path}/{quote(name, safe='')}"
 
     def _list(self, kind: str, selector: str) -> Iterator[dict[str, Any]]:
         """Follow ``continue``; a list that expired half-way (410) begins again."""
@@ -133,7 +143,7 @@ class KubeClient:
         items: list[dict[str, Any]] = []
         token = ""
         while True:
-            query = {"limit": str(PAGE)}
+            query = {"limit": str(self._page)}
             query |= {"labelSelector": selector} if selector else {}
             query |= {"continue": token} if token else {}
             page = self._call("GET", self._path(kind), query, what=f"list of {kind}")
@@ -151,12 +161,23 @@ class KubeClient:
         *,
         what: str,
     ) -> dict[str, Any]:
-        parsed: dict[str, Any] = json.loads(self._raw(method, path, query, body, what))
+        try:
+            parsed: dict[str, Any] = json.loads(self._raw(method, path, query, body, what))
+        except ValueError as error:
+            raise TransientError("kube_unreachable", f"{what}: this was no answer of an API server") from error
         return parsed
 
     def _raw(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None, what: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        what: str,
+        *,
+        last: int | None = None,
     ) -> bytes:
+        """One request; of the answer only the ``last`` bytes where a number is given, and never more in memory."""
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -167,14 +188,22 @@ class KubeClient:
             response = self._api.call_api(
                 method, url, headers, None if body is None else dict(body), _request_timeout=(5, 30)
             )
-            data: bytes = response.read()
-            if response.status >= 400:
+            data: bytes = response.read() if last is None else _last(response.response.stream(), last)
+            if response.status >= 300:
                 raise _error_of(response.status, response.headers, data, what)
-        except ApiException as error:
-            raise _error_of(error.status, error.headers or {}, error.body or b"", what) from error
+        except ApiException as error:  # what the transport makes of a TLS failure
+            reason = " ".join(str(error.reason).split())
+            raise TransientError("kube_unreachable", f"the cluster did not answer for {what}: {reason}") from error
         except (HTTPError, OSError) as error:
             raise TransientError("kube_unreachable", f"the cluster did not answer for {what}: {error}") from error
         return data
+
+
+def _last(chunks: Iterable[bytes], limit: int) -> bytes:
+    data = b""
+    for chunk in chunks:
+        data = (data + chunk)[-limit:]
+    return data
 
 
 class _ExpiredError(TransientError):
@@ -189,6 +218,8 @@ def _error_of(status: int, headers: Mapping[str, str], body: bytes | str, what: 
     except (ValueError, AttributeError):
         message, reason = "", ""
     text = f"{what}: {message or f'HTTP {status}'}"
+    if status < 400:
+        return TransientError("kube_unreachable", f"{text}: a redirect is no answer of an API server")
     if status == 404:
         return NotFoundError("kube_not_found", text)
     if status == 409:
@@ -200,7 +231,7 @@ def _error_of(status: int, headers: Mapping[str, str], body: bytes | str, what: 
         return TransientError("kube_busy", text, "try again", retry_after=float(after) if after.isdigit() else None)
     if status in (401, 403):
         code, hint = "kube_denied", "check the app's role on the cluster"
-        if "quota" in message:
+        if _QUOTA.search(message):
             code, hint = "quota_refused", "raise the namespace's quota or submit fewer batches"
             return PermanentError(code, text, hint)
         return TransientError(code, text, hint)

@@ -43,12 +43,17 @@ def read_kubeconfig(text: bytes | str) -> KubeAccess:
         user = _named(config["users"], context["user"])["user"]
         ca = b64decode(cluster.get("certificate-authority-data") or b"").decode()
         return KubeAccess(cluster["server"].rstrip("/"), ca, user.get("token") or "")
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise PermanentError(
             "bad_kubeconfig",
-            f"the cluster's kubeconfig cannot be read: {error!r}",
+            f"the cluster's kubeconfig cannot be read: {_what(error)}",
             "check ELB_KUBECONFIG or the cluster",
         ) from error
+
+
+def _what(error: Exception) -> str:
+    """What is wrong, without the text that is wrong: it may hold a token."""
+    return f"no {error}" if isinstance(error, KeyError) else type(error).__name__
 
 
 def _named(items: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:

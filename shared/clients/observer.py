@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
-from shared.domain.errors import TransientError
+from shared.domain.errors import ElbError
 from shared.domain.functions import WAKE_EVENT, monitor_instance
 from shared.domain.manifests import APP_BLAST
 from shared.domain.observation import Observation, Outcome, observe
@@ -44,7 +44,7 @@ def look_at_cluster(
         return None
     try:
         snapshot = take_snapshot(cluster)
-    except TransientError as error:
+    except ElbError as error:  # refused, gone or silent: whatever it is, nothing was seen
         log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
         for search in active:
             _mark_stale(search, error)
@@ -84,7 +84,7 @@ def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None
     clients().searches.update(search.owner, search.job_id, change)
 
 
-def _mark_stale(search: Search, error: TransientError) -> None:
+def _mark_stale(search: Search, error: ElbError) -> None:
     """The last state stays; the row says since when it is old and why."""
     clients().searches.update(
         search.owner, search.job_id, lambda row: row if row.is_terminal else replace(row, stale_reason=error.message)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
 from shared.clients.search_store import SearchStore, TableSearchStore
 from shared.clients.table_rows import Tables
 from shared.config import Settings, settings
+from shared.domain.errors import PermanentError, TransientError
 from shared.domain.search import ClusterRef
 
 CONNECTION_LIFE = 600.0
@@ -57,10 +59,16 @@ class Clients(Protocol):
 
 
 class AzureClients:
-    """The real ones, made lazily, safe to use from the threads of a worker."""
+    """The real ones, made lazily, safe to use from the threads of a worker.
 
-    def __init__(self, app_settings: Settings) -> None:
+    Args:
+        app_settings: the app's settings.
+        clock: seconds that only grow; tests move it.
+    """
+
+    def __init__(self, app_settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings = app_settings
+        self._clock = clock
         self._lock = threading.RLock()
         self._credential: TokenCredential | None = None
         self._tables: Tables | None = None
@@ -68,7 +76,7 @@ class AzureClients:
         self._clusters: ClusterRows | None = None
         self._arm: Arm | None = None
         self._blobs: OrderedDict[str, Blobs] = OrderedDict()
-        self._kube: OrderedDict[str, tuple[float, Kube]] = OrderedDict()
+        self._connections: OrderedDict[str, _Connection] = OrderedDict()
 
     @property
     def credential(self) -> TokenCredential:
@@ -120,26 +128,63 @@ class AzureClients:
             return self._blobs[account]
 
     def kube(self, cluster: ClusterRef) -> Kube:
-        """A cluster's API server: by ``ELB_KUBECONFIG`` where it is set, else by what ARM says."""
+        """A cluster's API server: by ``ELB_KUBECONFIG`` where it is set, else by what ARM says.
+
+        Connecting to one cluster holds up no caller that wants something else.
+
+        Raises:
+            NotFoundError: ``cluster_not_found``.
+            PermanentError: ``arm_denied`` or ``bad_kubeconfig``.
+            TransientError: ``arm_unavailable``.
+        """
         with self._lock:
-            made, known = self._kube.get(cluster.key, (0.0, None))
-            if known is None or time.monotonic() - made > CONNECTION_LIFE:
-                known = self._connect(cluster)
-                self._kube[cluster.key] = (time.monotonic(), known)
-                _bound(self._kube)
-            return known
+            connection = self._connections.setdefault(cluster.key, _Connection())
+            _bound(self._connections)
+        with connection.lock:
+            if connection.kube is None or self._clock() - connection.made_at > CONNECTION_LIFE:
+                connection.kube = self._connect(cluster)
+                connection.made_at = self._clock()
+            return connection.kube
 
     def _connect(self, cluster: ClusterRef) -> Kube:
-        if self.settings.kubeconfig:
-            access = read_kubeconfig(Path(self.settings.kubeconfig).read_bytes())
-        else:
-            access = read_kubeconfig(self.arm.kubeconfig(cluster))
+        access = read_kubeconfig(self._kubeconfig(cluster))
         credential = self.credential
 
         def token() -> str:
-            return access.token or str(credential.get_token(AKS_SERVER_APP).token)
+            return access.token or _ask(credential)
 
         return KubeClient(access, self.settings.namespace, token)
+
+    def _kubeconfig(self, cluster: ClusterRef) -> bytes:
+        if not self.settings.kubeconfig:
+            return self.arm.kubeconfig(cluster)
+        try:
+            return Path(self.settings.kubeconfig).read_bytes()
+        except OSError as error:
+            raise PermanentError(
+                "bad_kubeconfig", f"ELB_KUBECONFIG cannot be read: {error.strerror}", "correct the setting"
+            ) from error
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One cluster's connection; whoever finds it missing or old holds the lock while it is made."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    made_at: float = 0.0
+    kube: Kube | None = None
+
+
+def _ask(credential: TokenCredential) -> str:
+    """A bearer token for AKS API servers; the credential keeps one until shortly before its end."""
+    from azure.core.exceptions import AzureError
+
+    try:
+        return str(credential.get_token(AKS_SERVER_APP).token)
+    except AzureError as error:
+        raise TransientError(
+            "kube_denied", "no token for the cluster could be had", "check the app's managed identity"
+        ) from error
 
 
 def _bound[T](cache: OrderedDict[str, T]) -> None:

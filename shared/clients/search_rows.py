@@ -32,6 +32,10 @@ _TIMES = (
 )
 _TEXTS = ("job_id", "owner", "program", "database", "title", "source")
 _CLUSTER = ("subscription_id", "resource_group", "cluster_name", "storage_account")
+_PROGRESS = tuple(f"progress_{name}" for name in ("total", "pending", "running", "succeeded", "failed"))
+_STATE = ("schema", "status", "phase", "waiting_reason", "stale_reason", "attempt", "run", "expected_jobs")
+COLUMNS = (*_TEXTS, *_TIMES, *_CLUSTER, *_PROGRESS, *_STATE)
+"""All but the payload: what a list reads."""
 
 
 def utf16_units(text: str) -> int:
@@ -79,6 +83,7 @@ def search_of(row: Mapping[str, Any], etag: str = "") -> Search:
 
     Unknown columns are ignored and missing ones have their default, so that older and newer rows can be read.
     """
+    row = {name: value for name, value in row.items() if value is not None}  # a column asked for, but not there
     times: dict[str, Any] = {name: parse_time(row.get(name)) for name in _TIMES}
     created = times.pop("created_at")
     expected = int(row.get("expected_jobs", -1))
@@ -93,7 +98,7 @@ def search_of(row: Mapping[str, Any], etag: str = "") -> Search:
         attempt=int(row.get("attempt", 1)),
         run=int(row.get("run", 1)),
         expected_jobs=None if expected < 0 else expected,
-        progress=Progress.from_dict({k.removeprefix("progress_"): v for k, v in row.items() if "progress_" in k}),
+        progress=Progress.from_dict({name.removeprefix("progress_"): row.get(name, 0) for name in _PROGRESS}),
         etag=etag,
     )
 

@@ -9,13 +9,21 @@ Index rows are written before and removed after what they point at: one that poi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.clients.blobs import Blobs
-from shared.clients.search_rows import MAX_PAYLOAD_UNITS, columns_of, payload_of, search_of, utf16_units, with_payload
-from shared.clients.table_rows import INDEX, SEARCHES, Tables, translated
+from shared.clients.search_rows import (
+    COLUMNS,
+    MAX_PAYLOAD_UNITS,
+    columns_of,
+    payload_of,
+    search_of,
+    utf16_units,
+    with_payload,
+)
+from shared.clients.table_rows import INDEX, SEARCHES, Tables, key_part, translated
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
 from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
@@ -80,7 +88,9 @@ class TableSearchStore:
         for row in index_rows:
             with translated(f"index row {row['RowKey']}"):
                 self._tables.client(INDEX).upsert_entity(row)
-        entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | self._stored(search)
+        columns = _stored(search)
+        self._write_payload(search, columns)
+        entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | columns
         operations: list[tuple[str, dict[str, Any]]] = [("create", entity)]
         if idempotency is not None:
             row = {"RowKey": f"i:{idempotency.key}", "job_id": search.job_id, "body": idempotency.body}
@@ -89,14 +99,14 @@ class TableSearchStore:
             with translated(f"search {search.job_id}"):
                 self._tables.client(SEARCHES).submit_transaction(operations)
         except ConflictError:
-            # Either another request with this key was faster, or this one was sent again after a lost answer.
-            known = self._known(search.owner, idempotency) if idempotency else self._own(search)
+            own = self._own(search)
+            if own is not None:  # written by this very request, which was sent again after a lost answer
+                return own, True
+            self._drop_index(index_rows)
+            known = self._known(search.owner, idempotency) if idempotency is not None else None
             if known is None:
-                self._drop_index(index_rows)
                 raise
-            if known.job_id != search.job_id:
-                self._drop_index(index_rows)
-                return known, False
+            return known, False
         return self.get(search.owner, search.job_id), True
 
     def _own(self, search: Search) -> Search | None:
@@ -122,7 +132,7 @@ class TableSearchStore:
     def find(self, job_id: str) -> Search:
         """A search by any of its ids: one read for the owner, one for the row."""
         with translated(f"search {job_id}"):
-            row = self._tables.client(INDEX).get_entity(f"id:{_index_key(job_id)}", "owner")
+            row = self._tables.client(INDEX).get_entity(f"id:{key_part(job_id)}", "owner")
         return self.get(row["owner"], row["job_id"])
 
     def get(self, owner: str, job_id: str) -> Search:
@@ -141,10 +151,11 @@ class TableSearchStore:
         for _ in range(_WRITE_TRIES):
             before = self.get(owner, job_id)
             after = change(before)
-            old, new = self._stored(before), self._stored(after)
-            differing = {k: v for k, v in new.items() if old.get(k) != v}
+            old = _stored(before)
+            differing = {name: value for name, value in _stored(after).items() if old[name] != value}
             if not differing:
                 return before
+            self._write_payload(after, differing)
             try:
                 self._merge(owner, job_id, differing, before.etag)
             except ConflictError:
@@ -165,9 +176,9 @@ class TableSearchStore:
             )
 
     def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        """One page of an owner's searches: one query, whatever the total."""
+        """One page of an owner's searches: one query, whatever the total, and no payloads on the way."""
         query = "PartitionKey eq @p and RowKey gt @after and RowKey lt 's;'"
-        rows = self._query(SEARCHES, query, {"p": owner_key(owner), "after": after or "s:"}, limit)
+        rows = self._query(SEARCHES, query, {"p": owner_key(owner), "after": max(after or "", "s:")}, limit, COLUMNS)
         return [_without_payload(row) for row in rows], rows[-1]["RowKey"] if len(rows) == limit else None
 
     def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
@@ -178,7 +189,7 @@ class TableSearchStore:
 
     def active(self, cluster_key: str) -> list[Search]:
         """The searches of a cluster that have not ended, oldest first; index rows of ended ones are removed."""
-        rows = self._query(INDEX, "PartitionKey eq @p", {"p": f"active:{_index_key(cluster_key)}"}, None)
+        rows = self._query(INDEX, "PartitionKey eq @p", {"p": f"active:{key_part(cluster_key)}"}, None)
         found = []
         for row in rows:
             search = self._pointed_at(row)
@@ -194,10 +205,18 @@ class TableSearchStore:
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
 
-    def _query(self, table: str, query: str, parameters: Mapping[str, Any], limit: int | None) -> list[dict[str, Any]]:
+    def _query(
+        self,
+        table: str,
+        query: str,
+        parameters: Mapping[str, Any],
+        limit: int | None,
+        columns: Sequence[str] = (),
+    ) -> list[dict[str, Any]]:
+        select = ["PartitionKey", "RowKey", *columns] if columns else None
         with translated(f"rows of {table}"):
             found = self._tables.client(table).query_entities(
-                query, parameters=dict(parameters), results_per_page=limit or 1000
+                query, parameters=dict(parameters), results_per_page=limit or 1000, select=select
             )
             return list(_take(found, limit))
 
@@ -207,27 +226,23 @@ class TableSearchStore:
             payload = self._blobs.read(STATE_CONTAINER, row["payload_blob"]).decode()
         return with_payload(search_of(row, row.metadata["etag"]), payload)
 
-    def _stored(self, search: Search) -> dict[str, Any]:
-        """Columns and payload; a payload too long for a column is written to a blob that its content names."""
-        payload = payload_of(search)
-        if utf16_units(payload) <= MAX_PAYLOAD_UNITS:
-            return columns_of(search) | {"payload": payload, "payload_blob": ""}
-        data = payload.encode()
-        name = f"{search.job_id}/payload-{hashlib.sha256(data).hexdigest()[:32]}.json"
-        self._blobs.put(STATE_CONTAINER, name, data, "application/json")
-        return columns_of(search) | {"payload": "", "payload_blob": name}
+    def _write_payload(self, search: Search, columns: Mapping[str, Any]) -> None:
+        """Write the payload's blob, before the row, when the columns to be written refer to one."""
+        if columns.get("payload_blob"):
+            data = payload_of(search).encode()
+            self._blobs.put(STATE_CONTAINER, columns["payload_blob"], data, "application/json")
 
     def _index_rows(self, search: Search) -> list[dict[str, Any]]:
         pointer = {"owner": search.owner, "job_id": search.job_id}
         return [
-            {"PartitionKey": f"id:{_index_key(search.job_id)}", "RowKey": "owner", **pointer},
+            {"PartitionKey": f"id:{key_part(search.job_id)}", "RowKey": "owner", **pointer},
             {"PartitionKey": "all", "RowKey": newest_first_key(search.job_id), **pointer},
             self._active_row(search),
         ]
 
     def _active_row(self, search: Search) -> dict[str, Any]:
-        partition = f"active:{_index_key(search.cluster.key)}"
-        row = {"PartitionKey": partition, "RowKey": _index_key(search.job_id)}
+        partition = f"active:{key_part(search.cluster.key)}"
+        row = {"PartitionKey": partition, "RowKey": key_part(search.job_id)}
         return row | {"owner": search.owner, "job_id": search.job_id}
 
     def _drop_index(self, rows: list[dict[str, Any]]) -> None:
@@ -240,13 +255,17 @@ def _row_key(job_id: str) -> str:
     return f"s:{newest_first_key(job_id)}"
 
 
-def _index_key(text: str) -> str:
-    """A key part without the characters that Azure Tables refuses in keys."""
-    return "".join(c if c.isalnum() or c in "-_.|" else f"%{ord(c):x}" for c in text)
+def _stored(search: Search) -> dict[str, Any]:
+    """Columns and payload; for a payload too long for a column, the name of its blob, which its content gives."""
+    payload = payload_of(search)
+    if utf16_units(payload) <= MAX_PAYLOAD_UNITS:
+        return columns_of(search) | {"payload": payload, "payload_blob": ""}
+    digest = hashlib.sha256(payload.encode()).hexdigest()[:32]
+    return columns_of(search) | {"payload": "", "payload_blob": f"{search.job_id}/payload-{digest}.json"}
 
 
 def _without_payload(row: Any) -> Search:
-    return search_of(row, row.metadata["etag"])
+    return search_of(row, row.metadata.get("etag") or "")
 
 
 def _take(rows: Any, limit: int | None) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +15,18 @@ from shared.domain.errors import ConflictError, NotFoundError, TransientError
 SEARCHES = "elbsearches"
 INDEX = "elbindex"
 CLUSTERS = "elbclusters"
+_MAX_KEY_PART = 400
+"""Characters. A key may have 1 KiB, which is 512 UTF-16 units, and a part is not the whole key."""
+
+
+def key_part(text: str) -> str:
+    """Any text as a part of a key; different texts give different parts.
+
+    Azure Tables refuses ``/``, ``\\``, ``#``, ``?`` and control characters in keys, and keys of more than 1 KiB (Azure
+    Storage, "Understanding the Table service data model").
+    """
+    escaped = "".join(c if (c.isascii() and c.isalnum()) or c in "-_.|" else f"%{ord(c):06x}" for c in text)
+    return escaped if len(escaped) <= _MAX_KEY_PART else "~" + hashlib.sha256(escaped.encode()).hexdigest()
 
 
 class Tables:
@@ -26,15 +40,25 @@ class Tables:
         key = account_key(settings, account)
         sdk_credential: Any = AzureNamedKeyCredential(account, key) if key else credential
         endpoint = settings.table_endpoint.format(account=account)
-        self._service = TableServiceClient(endpoint, credential=sdk_credential)
+        # A caller waits behind this, and whoever called it tries again: a few quick tries, and no endless wait.
+        self._service = TableServiceClient(
+            endpoint,
+            credential=sdk_credential,
+            retry_total=3,
+            retry_backoff_factor=0.3,
+            connection_timeout=5,
+            read_timeout=30,
+        )
         self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def client(self, name: str) -> Any:
         """The SDK's client of a table that exists."""
-        if name not in self._clients:
-            with translated(name):
-                self._clients[name] = self._service.create_table_if_not_exists(name)
-        return self._clients[name]
+        with self._lock:
+            if name not in self._clients:
+                with translated(name):
+                    self._clients[name] = self._service.create_table_if_not_exists(name)
+            return self._clients[name]
 
 
 @contextmanager

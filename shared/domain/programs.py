@@ -93,6 +93,17 @@ def check_task(program: Program, task: str | None) -> None:
     raise InvalidInputError("unknown_task", f"{program} has no task '{task}'", hint, field="options.task")
 
 
+def tabular_order_is_exact(program: Program, task: str | None = None) -> bool:
+    """Whether tabular results of shards are merged into exactly the order of an unsharded search.
+
+    For blastn, megablast and dc-megablast the E-value is a function of the score. Elsewhere it depends on the subject's
+    length and composition (blastp, blastx, tblastn), on links between HSPs (tblastx) or on the strand (blastn-short),
+    and tabular formats print three digits of it: subjects whose printed E-values are equal may come in another order,
+    and where the cut falls among them another one of them is kept. XML prints six digits.
+    """
+    return program is Program.BLASTN and (task or default_task(program)) != "blastn-short"
+
+
 def default_batch_length(program: Program, task: str | None = None) -> int:
     """Letters of query that one batch holds when the caller does not say.
 

@@ -7,7 +7,8 @@ shards are contiguous runs of OIDs: taking the shards from the last to the first
 the earlier stream first among equals, is that order again.
 
 The subjects of a shard are never reordered among themselves: BLAST has seen more digits of their E-values than it
-prints.
+prints. Between shards those digits are missed where the E-value is not a function of the score: see
+`shared.domain.programs.tabular_order_is_exact`.
 """
 
 from __future__ import annotations

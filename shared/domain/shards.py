@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +30,7 @@ class DatabaseMetadata:
     Attributes:
         letters: bases or residues of all sequences.
         volumes: number of volumes; 0 if the file does not say.
-        last_updated: RFC 3339 without a zone, as NCBI writes it.
+        last_updated: date and time as NCBI writes it, ``2024-05-24T00:00:00``.
         bytes: size of all files; 0 if the file does not say.
     """
 
@@ -51,6 +52,7 @@ class DatabaseMetadata:
         """
         try:
             data = json.loads(text)
+            last_updated = datetime.fromisoformat(data["last-updated"])
             return cls(
                 database=str(data["dbname"]),
                 dbtype=_metadata_type(str(data["dbtype"])),
@@ -58,7 +60,7 @@ class DatabaseMetadata:
                 sequences=int(data["number-of-sequences"]),
                 letters=int(data["number-of-letters"]),
                 volumes=int(data.get("number-of-volumes", 0)),
-                last_updated=str(data["last-updated"]),
+                last_updated=last_updated.isoformat(),
                 bytes=int(data.get("bytes-total", 0)),
             )
         except (ValueError, TypeError, AttributeError, KeyError) as error:

@@ -12,7 +12,7 @@ lists them by number, and BLAST does not follow it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -199,7 +199,7 @@ def _is_volume_name(database: str, volume: str) -> bool:
     return volume == database or re.fullmatch(re.escape(database) + r"\.\d{2,4}", volume) is not None
 
 
-def _numbered_names(database: str, present: Sequence[str] | set[str]) -> Iterable[str]:
+def _numbered_names(database: str, present: Iterable[str]) -> Iterable[str]:
     """The volumes there must be if none in the middle is missing: numbers run from 0, padded alike."""
     numbers = [name.removeprefix(f"{database}.") for name in present if name != database]
     width = min((len(number) for number in numbers), default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -50,9 +51,9 @@ def raw(cluster: RunningCluster) -> Iterator[Raw]:
 
 
 @pytest.fixture(scope="session")
-def api(cluster: RunningCluster) -> Iterator[client.ApiClient]:
+def api(cluster: RunningCluster) -> Iterator[Any]:
     """The official client, configured from the kubeconfig."""
     settings = client.Configuration()
-    config.load_kube_config(str(cluster.kubeconfig), client_configuration=settings)
+    config.load_kube_config(str(cluster.kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
     with client.ApiClient(settings) as connected:
         yield connected

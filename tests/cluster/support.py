@@ -100,8 +100,8 @@ class Raw:
 
     def ended(self, name: str, seconds: float = 10.0) -> str:
         """Wait for a pod's end; its phase."""
-        look = lambda: self.phase(name) in ("Succeeded", "Failed") and self.phase(name)  # noqa: E731
-        return str(eventually(look, f"the end of pod {name}", seconds))
+        ends = ("Succeeded", "Failed")
+        return eventually(lambda: next((end for end in ends if self.phase(name) == end), ""), f"{name} to end", seconds)
 
     def phase(self, name: str) -> str:
         """A pod's phase."""

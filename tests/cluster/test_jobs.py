@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 import httpx
 import pytest
 
-from tests.cluster.support import Raw, control, eventually, job, pod
-
-Json = dict[str, object]
+from tests.cluster.support import Json, Raw, control, eventually, job, pod
 
 
 def test_a_job_of_true_is_complete_at_once(raw: Raw) -> None:
@@ -83,13 +82,15 @@ def test_failure_target_comes_before_failed(raw: Raw) -> None:
 
 
 def test_a_retry_waits_for_its_back_off(raw: Raw) -> None:
+    begun = time.monotonic()
     raw.create(job("backoff", "exit 1", backoffLimit=2))
-    raw.job_ended("backoff")
+    assert raw.job_ended("backoff") == "Failed"
+    assert time.monotonic() - begun >= 0.2 + 0.4  # the emulator of these tests begins with 0.2 s and doubles
     made = [each for each in raw.items("events") if each["reason"] == "SuccessfulCreate"]
     assert len(made) == 3
 
 
-def _policy(*rules: object) -> dict[str, object]:
+def _policy(*rules: object) -> Json:
     return {"podFailurePolicy": {"rules": list(rules)}, "backoffLimit": 3}
 
 
@@ -98,7 +99,9 @@ ON_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTar
 
 
 @pytest.mark.parametrize(("code", "failed", "reason"), [(2, 1, "PodFailurePolicy"), (70, 4, "BackoffLimitExceeded")])
-def test_pod_failure_policy_fails_at_once_on_the_named_exit_codes(raw: Raw, code: int, failed: int, reason: str) -> None:
+def test_pod_failure_policy_fails_at_once_on_the_named_exit_codes(
+    raw: Raw, code: int, failed: int, reason: str
+) -> None:
     raw.create(job("policy", f"exit {code}", **_policy(ON_DISRUPTION, ON_BLAST_CODES)))
     assert raw.job_ended("policy") == "Failed"
     status = raw.get("jobs.batch/policy")["status"]
@@ -176,7 +179,10 @@ def test_deleting_a_job_propagates_as_asked(raw: Raw, policy: str, left: int) ->
 def test_a_hundred_jobs_at_once(raw: Raw) -> None:
     for number in range(100):
         raw.create(job(f"crowd-{number}", "true"))
-    done = lambda: sum(1 for each in raw.items("jobs.batch") if each["status"].get("succeeded")) == 100  # noqa: E731
+
+    def done() -> bool:
+        return sum(1 for each in raw.items("jobs.batch") if each["status"].get("succeeded")) == 100
+
     eventually(done, "100 Jobs", 30.0)
 
 

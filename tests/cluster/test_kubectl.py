@@ -34,16 +34,16 @@ def test_get_nodes(raw: Raw) -> None:
 
 def test_get_jobs_and_pods(finished: Raw) -> None:
     jobs = finished.kubectl("get", "jobs", "-o", "wide")
-    assert _header(jobs) == "NAME STATUS COMPLETIONS DURATION AGE CONTAINERS IMAGES SELECTOR".split()
+    assert _header(jobs) == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE", "CONTAINERS", "IMAGES", "SELECTOR"]
     assert jobs.splitlines()[1].split()[:3] == ["search", "Complete", "1/1"]
     pods = finished.kubectl("get", "pods", "-l", "app=blast", "-o", "wide")
-    assert _header(pods)[:7] == "NAME READY STATUS RESTARTS AGE IP NODE".split()
+    assert _header(pods)[:7] == ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"]
     assert pods.splitlines()[1].split()[1:4] == ["0/1", "Completed", "0"]
 
 
 def test_get_everything_else(finished: Raw) -> None:
     assert "pod/search-" in finished.kubectl("get", "all")
-    assert _header(finished.kubectl("get", "events")) == "LAST SEEN TYPE REASON OBJECT MESSAGE".split()
+    assert _header(finished.kubectl("get", "events")) == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
     assert "Active" in finished.kubectl("get", "namespaces")
     assert node_name(0) in finished.kubectl("get", "leases", "-n", "kube-node-lease")
     name = finished.kubectl("get", "pods", "-o", "jsonpath={.items[0].metadata.name}")

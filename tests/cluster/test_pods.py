@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local.cluster.harness import RunningCluster
 from tests.cluster.support import Json, Raw, control, eventually, node_name, on_node, pod
 
 
-def _output(raw: Raw, name: str, script: str, **more: object) -> str:
+def _output(raw: Raw, name: str, script: str, **more: Any) -> str:
     raw.create(pod(name, script, **more))
     assert raw.ended(name) == "Succeeded", raw.log(name)
     return raw.log(name)
@@ -23,21 +26,24 @@ def test_the_pod_is_a_machine_of_its_own(raw: Raw) -> None:
     assert lines[-1] == "read-only"
 
 
+def _field(path: str) -> Json:
+    return {"valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
 def test_environment_as_the_kubelet_makes_it(raw: Raw) -> None:
     raw.create({"kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"db": "nt", "unused": "x"}})
     raw.create({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"token": "s3cret"}})
-    field = lambda path: {"valueFrom": {"fieldRef": {"fieldPath": path}}}  # noqa: E731
-    env = [
-        {"name": "NAME", **field("metadata.name")},
-        {"name": "APP", **field("metadata.labels['app']")},
-        {"name": "NODE", **field("spec.nodeName")},
-        {"name": "HOST_IP", **field("status.hostIP")},
-        {"name": "POD_IP", **field("status.podIP")},
+    env: list[Json] = [
+        {"name": "NAME", **_field("metadata.name")},
+        {"name": "APP", **_field("metadata.labels['app']")},
+        {"name": "NODE", **_field("spec.nodeName")},
+        {"name": "HOST_IP", **_field("status.hostIP")},
+        {"name": "POD_IP", **_field("status.podIP")},
         {"name": "DB", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "db"}}},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}},
         {"name": "JOINED", "value": "$(DB)-$(NAME)-$$(DB)-$(NONE)"},
     ]
-    names = " ".join(f"$" + each["name"] for each in env)  # type: ignore[operator]
+    names = " ".join("$" + each["name"] for each in env)
     source = [{"configMapRef": {"name": "settings"}, "prefix": "cm_"}]
     more: Json = {"env": env, "envFrom": source, "affinity": on_node(node_name(1))}
     words = _output(raw, "env", f"echo {names} $cm_db", **more).split()
@@ -65,8 +71,13 @@ def test_a_config_map_is_mounted_read_only_with_items_and_mode(raw: Raw) -> None
 
 def test_a_pod_waits_for_its_config_map(raw: Raw) -> None:
     volumes = [{"name": "scripts", "configMap": {"name": "later"}}]
-    raw.create(pod("waits", "cat /scripts/a", volumes=volumes, volumeMounts=[{"name": "scripts", "mountPath": "/scripts"}]))
-    reasons = lambda: {each["reason"] for each in raw.items("events")}  # noqa: E731
+    raw.create(
+        pod("waits", "cat /scripts/a", volumes=volumes, volumeMounts=[{"name": "scripts", "mountPath": "/scripts"}])
+    )
+
+    def reasons() -> set[str]:
+        return {each["reason"] for each in raw.items("events")}
+
     eventually(lambda: "FailedMount" in reasons(), "the event FailedMount")
     raw.create({"kind": "ConfigMap", "metadata": {"name": "later"}, "data": {"a": "here"}})
     assert raw.ended("waits") == "Succeeded"
@@ -114,7 +125,13 @@ def test_a_failing_init_container_fails_the_pod(raw: Raw) -> None:
     assert status["containerStatuses"][0]["state"]["waiting"]["reason"] == "PodInitializing"
 
 
-@pytest.mark.parametrize(("script", "code", "reason"), [("exit 4", 4, "Error"), ("kill -9 $$", 137, "Error"), ("true", 0, "Completed")])
+# Kubernetes makes `$` of `$$` in a command line, so that a shell's `$$` is written `$$$$` there.
+KILLS_ITSELF = "kill -9 $$$$"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "reason"), [("exit 4", 4, "Error"), (KILLS_ITSELF, 137, "Error"), ("true", 0, "Completed")]
+)
 def test_exit_codes_and_reasons(raw: Raw, script: str, code: int, reason: str) -> None:
     raw.create(pod("ends", script))
     raw.ended("ends")
@@ -136,6 +153,21 @@ def test_out_of_memory_on_demand(raw: Raw) -> None:
     raw.ended("large")
     ended = raw.get("pods/large")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+
+
+def test_a_pods_own_deadline(raw: Raw) -> None:
+    raw.create(pod("late", "sleep 60", activeDeadlineSeconds=1, terminationGracePeriodSeconds=1))
+    assert raw.ended("late") == "Failed"
+    assert raw.get("pods/late")["status"]["reason"] == "DeadlineExceeded"
+
+
+def test_the_tools_come_first_in_the_path(new_cluster: Callable[..., RunningCluster], tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    tool = tmp_path / "tools" / "azcopy"
+    tool.write_text("#!/bin/sh\necho tool $0\n")
+    tool.chmod(0o755)
+    raw = Raw(new_cluster(1, tools=[tool.parent]), "default")
+    assert _output(raw, "tool", "azcopy") == "tool /opt/tools/0/azcopy\n"
 
 
 def test_logs_have_both_streams_tails_and_limits(raw: Raw) -> None:
@@ -233,7 +265,10 @@ def test_a_daemon_set_runs_one_pod_on_every_node(raw: Raw) -> None:
     template = {"metadata": {"labels": labels}, "spec": spec}
     body = {"metadata": {"name": "probe"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
     raw.create(body | {"kind": "DaemonSet", "apiVersion": "apps/v1"})
-    ready = lambda: raw.get("daemonsets.apps/probe")["status"].get("numberReady") == 3  # noqa: E731
+
+    def ready() -> bool:
+        return bool(raw.get("daemonsets.apps/probe")["status"].get("numberReady") == 3)
+
     eventually(ready, "three ready pods")
     nodes = {each["spec"]["nodeName"] for each in raw.items("pods", labelSelector="app=elb-cache-probe")}
     assert nodes == {node_name(number) for number in range(3)}

@@ -75,7 +75,11 @@ def _unschedulable(raw: Raw, name: str) -> str:
 
 def test_a_pod_that_fits_nowhere_says_why_and_runs_when_something_frees_up(raw: Raw) -> None:
     node = node_name(0)
-    fills = {"affinity": on_node(node), "resources": {"requests": {"memory": "7Gi"}}, "terminationGracePeriodSeconds": 1}
+    fills = {
+        "affinity": on_node(node),
+        "resources": {"requests": {"memory": "7Gi"}},
+        "terminationGracePeriodSeconds": 1,
+    }
     raw.create(pod("fills", "sleep 60", **fills))
     eventually(lambda: raw.phase("fills") == "Running", "the first pod")
     raw.create(pod("waits", "true", **fills))
@@ -97,8 +101,13 @@ def test_node_name_goes_around_the_scheduler_into_a_failed_pod(raw: Raw) -> None
 
 def test_pods_are_spread_over_the_nodes(raw: Raw) -> None:
     for number in range(3):
-        raw.create(pod(f"spread-{number}", "sleep 30", resources={"requests": {"cpu": "4"}}, terminationGracePeriodSeconds=1))
-    spread = lambda: {each["spec"].get("nodeName") for each in raw.items("pods")}  # noqa: E731
+        raw.create(
+            pod(f"spread-{number}", "sleep 30", resources={"requests": {"cpu": "4"}}, terminationGracePeriodSeconds=1)
+        )
+
+    def spread() -> set[str]:
+        return {each["spec"].get("nodeName") for each in raw.items("pods")}
+
     eventually(lambda: spread() == {node_name(number) for number in range(3)}, "one pod on each node")
 
 

@@ -59,6 +59,15 @@ class TestChildren:
         assert request is not None
         assert "c was terminated" in request.newEvents[-1].subOrchestrationInstanceFailed.failureDetails.errorMessage
 
+    def test_a_child_that_a_client_has_replaced_is_no_child_any_more(self, driver: Driver) -> None:
+        driver.start("p")
+        driver.step(child(1, "c"))
+        policy = pb.OrchestrationIdReusePolicy(replaceableStatus=[pb.ORCHESTRATION_STATUS_PENDING])
+        request = pb.CreateInstanceRequest(instanceId="c", name="orchestrator", orchestrationIdReusePolicy=policy)
+        driver.engine.StartInstance(request, driver.call)
+        assert driver.step(complete()).instanceId == "c"
+        assert driver.take() is None
+
     def test_a_child_of_a_parent_that_ended_is_heard_by_nobody(self, driver: Driver) -> None:
         driver.start("p")
         driver.step(child(1, "c"), complete())
@@ -142,7 +151,9 @@ class TestGenerations:
             driver.answer(activity)
         driver.advance(11)
         driver.raise_event("o", "late")
+        driver.engine.SuspendInstance(pb.SuspendRequest(instanceId="o"), driver.call)
         assert driver.take() is None
+        assert not [e for e in driver.engine._instances["o"].pending_events if e.HasField("eventRaised")]
         assert driver.status("o").orchestrationStatus == pb.ORCHESTRATION_STATUS_COMPLETED
 
 
@@ -210,6 +221,22 @@ class TestQueue:
         driver._token = token
         driver.complete("o")
         assert kinds(driver.take()) == ["eventRaised"]
+
+    def test_a_resumption_during_a_replay_is_delivered_too(self, driver: Driver) -> None:
+        driver.start("o")
+        driver.step(schedule(1))
+        driver.engine.SuspendInstance(pb.SuspendRequest(instanceId="o"), driver.call)
+        driver.step()
+        activity = driver.take_activity()
+        assert activity is not None
+        driver.answer(activity)
+        assert kinds(driver.take()) == ["taskCompleted"]
+        token = driver._token
+        driver.engine.ResumeInstance(pb.ResumeRequest(instanceId="o"), driver.call)
+        assert driver.take() is None
+        driver._token = token
+        driver.complete("o")
+        assert kinds(driver.take()) == ["executionResumed"]
 
     def test_events_that_gather_are_delivered_together(self, driver: Driver) -> None:
         driver.start("o")

@@ -1,6 +1,10 @@
 """What is in the file after each call: a second engine on it stands for the process after a SIGKILL."""
 
+from typing import Any
+
+import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.testing.in_memory_backend import StateWaiter
 
 from tests.host.engine_driver import Driver, child, complete, continue_as_new, kinds, schedule, timer
 
@@ -23,10 +27,12 @@ class TestContinuing:
         driver.start("o")
         driver.step(schedule(1))
         driver.raise_event("o", "go")
-        driver.take()
+        first = driver.take()
         driver.raise_event("o", "again")
         request = driver.restarted().take()
+        assert first is not None
         assert request is not None
+        assert request.newEvents[0].timestamp.ToNanoseconds() > first.newEvents[0].timestamp.ToNanoseconds()
         assert [e.HasField("orchestratorStarted") for e in request.newEvents] == [True, False, False]
 
     def test_only_activities_without_answer_are_run_again(self, driver: Driver) -> None:
@@ -99,6 +105,24 @@ class TestContinuing:
 
 
 class TestClientCalls:
+    def test_nobody_is_told_of_a_state_before_it_is_written(
+        self, driver: Driver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        driver.start("o")
+        waiter = StateWaiter(lambda instance: instance.output is not None)
+        driver.engine._state_waiters["o"] = [waiter]
+        told_before: list[bool] = []
+        write = driver.engine._store.write
+
+        def watched(*given: Any) -> None:
+            told_before.append(waiter.event.is_set())
+            write(*given)
+
+        monkeypatch.setattr(driver.engine._store, "write", watched)
+        driver.step(complete())
+        assert told_before == [False]
+        assert waiter.event.is_set()
+
     def test_the_end_of_an_orchestration(self, driver: Driver) -> None:
         driver.start("o", "1")
         driver.step(complete('"end"'))

@@ -35,25 +35,35 @@ class TestStart:
         assert [line for line in lines if "Traceback" in line] == []
 
     def test_a_folder_without_an_app(self, empty_app: Path, tmp_path: Path) -> None:
-        with pytest.raises(HostNotReadyError, match=r"exit code 3.*no function_app\.py"):
+        with pytest.raises(HostNotReadyError, match=r"(?s)exit code 3.*no function_app\.py"):
             HostProcess(empty_app, tmp_path / "state.db").start()
 
     def test_a_schedule_without_its_setting(self, tmp_path: Path) -> None:
         host = HostProcess(SAMPLE_APP, tmp_path / "state.db", {"SAMPLE_LOG": "/dev/null"})
-        with pytest.raises(HostNotReadyError, match=r"exit code 3.*SAMPLE_SCHEDULE"):
+        with pytest.raises(HostNotReadyError, match=r"(?s)exit code 3.*SAMPLE_SCHEDULE"):
             host.start()
+
+    @pytest.mark.parametrize("threads", ["none", "0"])
+    def test_a_wrong_number_of_threads(self, tmp_path: Path, threads: str) -> None:
+        settings = {"PYTHON_THREADPOOL_THREAD_COUNT": threads, "SAMPLE_SCHEDULE": "0 0 0 1 1 *"}
+        with pytest.raises(HostNotReadyError, match=f"(?s)exit code 3.*THREAD_COUNT is '{threads}'"):
+            HostProcess(SAMPLE_APP, tmp_path / "state.db", settings).start()
+
+    def test_fewer_threads_than_durable_functions_may_take(self, tmp_path: Path) -> None:
+        with SampleApp.started(tmp_path, PYTHON_THREADPOOL_THREAD_COUNT="20") as sample:
+            assert "24 durable functions run at once on 20 threads" in sample.host.log_text()
 
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
             host = HostProcess(SAMPLE_APP, tmp_path / "state.db", port=other.getsockname()[1])
-            with pytest.raises(HostNotReadyError, match=r"exit code 4.*Address already in use"):
+            with pytest.raises(HostNotReadyError, match=r"(?s)exit code 4.*Address already in use"):
                 host.start()
 
     def test_a_state_file_that_is_in_use(self, sample: SampleApp, tmp_path: Path) -> None:
         host = HostProcess(SAMPLE_APP, sample.host.state, log=tmp_path / "log")
-        with pytest.raises(HostNotReadyError, match=r"exit code 5.*used by another host"):
+        with pytest.raises(HostNotReadyError, match=r"(?s)exit code 5.*used by another host"):
             host.start()
 
     def test_a_state_file_of_another_kind(self, tmp_path: Path) -> None:
@@ -61,7 +71,7 @@ class TestStart:
             other.execute("PRAGMA user_version=99")
         other.close()
         environment = {"SAMPLE_SCHEDULE": "0 0 0 1 1 *"}
-        with pytest.raises(HostNotReadyError, match=r"exit code 5.*format 99"):
+        with pytest.raises(HostNotReadyError, match=r"(?s)exit code 5.*format 99"):
             HostProcess(SAMPLE_APP, tmp_path / "state.db", environment).start()
 
 

@@ -1,7 +1,7 @@
 """One child that really takes longer than the 30 s after which the in-memory backend forgets its parent.
 
-It is started with the shared host (conftest.py), so that the other tests run meanwhile. That no wait can run out is shown
-without any waiting in test_engine.py.
+It is started with the shared host (conftest.py), so that the other tests run meanwhile. That no wait can run out is
+shown without any waiting in test_engine.py.
 """
 
 import pytest

@@ -20,7 +20,7 @@ class TestHostJson:
     def test_defaults(self, tmp_path: Path) -> None:
         settings = load(tmp_path, {"version": "2.0"})
         assert settings == HostSettings(route_prefix="api")
-        assert settings.max_activities + settings.max_orchestrators < 32
+        assert settings.max_activities + settings.max_orchestrators + settings.max_entities <= 32 - 8
 
     def test_everything_that_is_read(self, tmp_path: Path) -> None:
         durable = {

@@ -47,6 +47,15 @@ def load(store: DurableStore) -> list[StoredInstance]:
     return list(store.load_instances())
 
 
+def load_again(store: DurableStore) -> list[StoredInstance]:
+    """What another process finds, without a trace in this one."""
+    other = DurableStore(store.path)
+    try:
+        return load(other)
+    finally:
+        other.close()
+
+
 class TestInstances:
     def test_every_field_comes_back(self, store: DurableStore) -> None:
         store.write([stored()])
@@ -58,9 +67,12 @@ class TestInstances:
         broken.instance.tags = {"a": object()}  # type: ignore[dict-item]
         changed = stored()
         changed.instance.output = "2"
+        changed.instance.history.append(helpers.new_orchestrator_completed_event())
         with pytest.raises(TypeError):
             store.write([changed, broken])
-        assert load(store) == [stored()]
+        assert load_again(store) == [stored()]
+        store.write([changed])
+        assert load_again(store) == [changed]
 
     def test_a_shorter_history_replaces_a_longer_one(self, store: DurableStore) -> None:
         first = stored()

@@ -22,7 +22,7 @@ ERROR = {"code": "unknown_database", "message": "there is no database x", "hint"
 
 @contextmanager
 def api_that(answers: Callable[[httpx.Request], httpx.Response]) -> Iterator[Api]:
-    api = Api("http://127.0.0.1:7071/api", httpx.MockTransport(answers))
+    api = Api("http://127.0.0.1:7071/api", httpx.MockTransport(answers), patience_seconds=0.5)
     try:
         yield api
     finally:
@@ -57,6 +57,29 @@ class TestApi:
             with pytest.raises(DemoError) as failed:
                 api.get("x")
             assert failed.value.error == {"message": "bad gateway"}
+
+    def test_a_host_that_is_started_again_is_waited_for(self) -> None:
+        calls: list[str] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            calls.append(request.method)
+            if len(calls) == 1:
+                raise httpx.ConnectError("refused", request=request)
+            return httpx.Response(200, json={"there": True})
+
+        with api_that(answer) as api:
+            assert api.get("x") == {"there": True}
+
+    def test_what_changes_something_is_not_sent_twice(self) -> None:
+        calls: list[str] = []
+
+        def lose(request: httpx.Request) -> httpx.Response:
+            calls.append(request.method)
+            raise httpx.ReadError("reset", request=request)
+
+        with api_that(lose) as api, pytest.raises(DemoError, match="no answer"):
+            api.post("x", {})
+        assert calls == ["POST"]
 
     def test_no_answer_is_an_error_of_the_demo(self) -> None:
         def refuse(request: httpx.Request) -> httpx.Response:

@@ -199,6 +199,18 @@ class TestKeepingUp:
         waits = [line.rpartition("in ")[2] for line in lines if "starting it again" in line]
         assert waits[:3] == ["0.2 s", "0.4 s", "0.8 s"]
 
+    def test_one_that_was_killed_later_on_does_not_wait_longer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("local.stack.component.STEADY_SECONDS", 0.0)
+        lines: list[str] = []
+        with Stack(tmp_path, make_components=making(SERVER), say=lines.append) as stack:
+            for _ in range(3):
+                stack.kill("cluster")
+                stack.wait_ready()
+        waits = [line.rpartition("in ")[2] for line in lines if "starting it again" in line]
+        assert waits == ["0.2 s", "0.2 s", "0.2 s"]
+
     def test_a_component_that_was_stopped_on_purpose_stays_down(self, stack: Stack) -> None:
         stack.stop_part("host")
         assert "host" not in stack.stack_json["pids"]
@@ -264,33 +276,3 @@ class TestDown:
     def test_down_without_a_stack_is_no_failure(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert commands.down(Home(tmp_path)) == 0
         assert "no stack" in capsys.readouterr().out
-
-
-class TestStaleFile:
-    """A ``stack.json`` whose stack is gone, and whose numbers may belong to others by now."""
-
-    @pytest.fixture
-    def bystander(self, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-        with subprocess.Popen(["sleep", "600"]) as process:
-            try:
-                Home(tmp_path).make()
-                pids = {"supervisor": process.pid, "host": process.pid}
-                Home(tmp_path).stack_json.write_text(json.dumps({"pids": pids, "page": "http://127.0.0.1:1/"}))
-                Home(tmp_path).lock.write_text(f"{process.pid}\n")
-                yield process
-            finally:
-                process.kill()
-
-    def test_it_is_not_taken_for_a_stack(self, bystander: subprocess.Popen[bytes], tmp_path: Path) -> None:
-        assert commands.status(Home(tmp_path)) == commands.NOT_UP
-        assert commands.env(Home(tmp_path)) == commands.NOT_UP
-
-    def test_down_ends_nobody_elses_process(self, bystander: subprocess.Popen[bytes], tmp_path: Path) -> None:
-        assert commands.down(Home(tmp_path)) == 0
-        assert bystander.poll() is None
-        assert not Home(tmp_path).stack_json.exists()
-
-    def test_a_new_stack_comes_up_all_the_same(self, bystander: subprocess.Popen[bytes], tmp_path: Path) -> None:
-        with Stack(tmp_path, make_components=making(SERVER)) as stack:
-            assert stack.stack_json["pids"]["supervisor"] == os.getpid()
-        assert bystander.poll() is None

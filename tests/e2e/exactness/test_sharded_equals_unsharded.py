@@ -23,18 +23,18 @@ def test_tabular(blast: Blast, task: str, limit: int) -> None:
     assert summary.queries == 40
 
 
-@pytest.mark.parametrize("task", ["megablast", "blastn"])
 @pytest.mark.parametrize(
-    "outfmt",
+    ("task", "outfmt"),
     [
-        "7",
-        "7 qseqid sseqid score evalue",
-        "7 delim=; pident stitle",
-        "10",
-        "10 qlen slen stitle bitscore",
-        "6 pident length sstrand qcovs",
-        "6 delim=@ score std",
-        "5",
+        ("blastn", "7"),
+        ("megablast", "7 qseqid sseqid score evalue"),
+        ("megablast", "7 delim=; pident stitle"),
+        ("megablast", "10"),
+        ("megablast", "10 qlen slen stitle bitscore"),
+        ("blastn", "6 pident length sstrand qcovs"),
+        ("megablast", "6 delim=@ score std"),
+        ("blastn", "5"),
+        ("megablast", "5"),
     ],
 )
 def test_other_formats(blast: Blast, task: str, outfmt: str) -> None:
@@ -57,9 +57,11 @@ def test_several_hsps_of_a_subject_stay_together(blast: Blast) -> None:
     assert summary.rows > summary.subjects
 
 
-@pytest.mark.parametrize("options", [("-max_hsps", "1"), ("-perc_identity", "95"), ("-strand", "plus"), ("-dust", "no")])
+@pytest.mark.parametrize(
+    "options", [("-max_hsps", "1"), ("-perc_identity", "95"), ("-strand", "plus"), ("-dust", "no")]
+)
 def test_options_that_look_at_one_subject_at_a_time(blast: Blast, options: tuple[str, ...]) -> None:
-    options = ("-task", "blastn", *EVALUE, *options)
+    options = ("-task", "megablast", *EVALUE, *options)
     merged, summary = blast.sharded("6 std", 20, options)
     assert merged == blast.unsharded("6 std", 20, options)
     assert summary.rows > 100

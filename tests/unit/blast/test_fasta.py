@@ -119,7 +119,9 @@ def test_proteins_are_accepted(program: str) -> None:
     assert scan(f">a\n{PROTEIN}*BZXUOJ\n", program).lengths == (len(PROTEIN) + 7,)
 
 
-@pytest.mark.parametrize(("letters", "refused"), [(NUCLEOTIDE_LOOKING_LENGTH - 1, False), (NUCLEOTIDE_LOOKING_LENGTH, True)])
+@pytest.mark.parametrize(
+    ("letters", "refused"), [(NUCLEOTIDE_LOOKING_LENGTH - 1, False), (NUCLEOTIDE_LOOKING_LENGTH, True)]
+)
 def test_a_short_peptide_may_look_like_nucleotides(letters: int, refused: bool) -> None:
     text = ">a\n" + "GATTACA"[:7] * 10
     text = text[: 3 + letters]

@@ -19,7 +19,11 @@ STD = " ".join(STANDARD_COLUMNS)
         (" 06   std ", "6 std", f"6 {STD} qseqid sseqid score"),
         ("6 std std", "6 std", f"6 {STD} qseqid sseqid score"),
         ("6 std staxids", "6 std staxids", f"6 {STD} staxids qseqid sseqid score"),
-        ("6 evalue std", f"6 evalue {STD.replace(' evalue', '')}", f"6 evalue {STD.replace(' evalue', '')} qseqid sseqid score"),
+        (
+            "6 evalue std",
+            f"6 evalue {STD.replace(' evalue', '')}",
+            f"6 evalue {STD.replace(' evalue', '')} qseqid sseqid score",
+        ),
         ("6 std score qseqid sseqid", "6 std score qseqid sseqid", f"6 {STD} score qseqid sseqid"),
         ("6 pident", "6 pident", "6 pident qseqid sseqid evalue score"),
         ("6 qseqid qseqid evalue", "6 qseqid evalue", "6 qseqid evalue sseqid score"),
@@ -57,7 +61,9 @@ def test_unknown_column(column: str) -> None:
     assert refused.value.field == "options.outfmt"
 
 
-@pytest.mark.parametrize("text", ["tabular", "6std", "19", "-6", "6,std", "5 std", "6 delim=", "6 delim=ab", "6 delim=é", "²"])
+@pytest.mark.parametrize(
+    "text", ["tabular", "6std", "19", "-6", "6,std", "5 std", "6 delim=", "6 delim=ab", "6 delim=é", "²"]
+)
 def test_no_output_format(text: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
         parse_outfmt(text)

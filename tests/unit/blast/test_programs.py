@@ -14,6 +14,7 @@ from shared.domain.programs import (
     default_batch_length,
     default_task,
     query_alphabet,
+    tabular_order_is_exact,
 )
 
 
@@ -54,6 +55,23 @@ def test_default_batch_length(program: str, task: str | None, length: int) -> No
 def test_default_task_is_the_first() -> None:
     assert default_task(Program.BLASTN) == "megablast"
     assert default_task(Program.TBLASTX) is None
+
+
+@pytest.mark.parametrize(
+    ("program", "task", "exact"),
+    [
+        ("blastn", None, True),
+        ("blastn", "blastn", True),
+        ("blastn", "dc-megablast", True),
+        ("blastn", "blastn-short", False),
+        ("blastp", None, False),
+        ("blastx", "blastx-fast", False),
+        ("tblastn", None, False),
+        ("tblastx", None, False),
+    ],
+)
+def test_where_the_order_follows_from_what_is_printed(program: str, task: str | None, exact: bool) -> None:
+    assert tabular_order_is_exact(Program(program), task) is exact
 
 
 @pytest.mark.parametrize("program", list(Program))

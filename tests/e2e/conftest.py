@@ -1,0 +1,59 @@
+"""One warm stack for all end-to-end tests, and one search whose BLAST takes 90 s, started before the others need it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.stack.stack import Stack
+from tests.e2e.product import Product
+
+
+@pytest.fixture(scope="session")
+def sample_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample database, built with makeblastdb."""
+    folder = tmp_path_factory.mktemp("sample")
+    subprocess.run([sys.executable, "-m", "local.sample.build", "--out", str(folder)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory, sample_database: Path) -> Iterator[Product]:
+    """A stack with the sample database warm in four shards."""
+    settings = {"ELB_RESULTS_GRACE_SECONDS": "3"}
+    with Stack(tmp_path_factory.mktemp("stack"), fresh=True, settings=settings) as stack:
+        product = Product(stack, sample_database)
+        product.prepare()
+        yield product
+        product.close()
+
+
+@dataclass(frozen=True)
+class SlowSearch:
+    """A search that was submitted with slow pods."""
+
+    product: Product
+    job_id: str
+
+
+@pytest.fixture(scope="session")
+def slow_search(tmp_path_factory: pytest.TempPathFactory, sample_database: Path) -> Iterator[SlowSearch]:
+    """A search whose BLAST takes 90 s, on a stack of its own whose host may be killed."""
+    with Stack(tmp_path_factory.mktemp("slow"), fresh=True) as stack:
+        product = Product(stack, sample_database)
+        product.prepare()
+        product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 90})
+        yield SlowSearch(product, product.submit(title="slow"))
+        product.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def start_the_slow_search_first(request: pytest.FixtureRequest) -> None:
+    """Where the slow search is wanted at all, its 90 s pass while the other tests run."""
+    if any("slow_search" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("slow_search")
