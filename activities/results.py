@@ -132,7 +132,7 @@ def provenance(search: Search, at: datetime) -> dict[str, Any]:
         "attempt": search.attempt,
         "created_at": format_time(search.created_at),
         "published_at": format_time(at),
-        "exact": True,
+        "exact": options.is_exact(Program(search.program)),
     }
 
 

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.domain.errors import InvalidInputError
-from shared.domain.outfmt import OutputFormat, parse_outfmt
-from shared.domain.programs import Program, check_task
+from shared.domain.outfmt import OutputFormat, OutputKind, parse_outfmt
+from shared.domain.programs import Program, check_task, tabular_order_is_exact
 
 DEFAULT_EVALUE = 10.0
 DEFAULT_MAX_TARGET_SEQS = 500
 """Defaults of BLAST+ itself (BLAST Command Line Applications User Manual, appendix "Options")."""
 
-_FLAGS = frozenset(
-    {"-ungapped", "-lcase_masking", "-parse_deflines", "-subject_besthit", "-use_sw_tback", "-sum_stats"}
-)
+_FLAGS = frozenset({"-ungapped", "-lcase_masking", "-subject_besthit", "-use_sw_tback"})
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _WORD = re.compile(r"[A-Za-z0-9_.+,-]+")
 _WITH_VALUE: Mapping[str, re.Pattern[str]] = {
@@ -35,9 +33,6 @@ _WITH_VALUE: Mapping[str, re.Pattern[str]] = {
             "-perc_identity",
             "-qcov_hsp_perc",
             "-max_hsps",
-            "-culling_limit",
-            "-best_hit_overhang",
-            "-best_hit_score_edge",
             "-xdrop_ungap",
             "-xdrop_gap",
             "-xdrop_gap_final",
@@ -53,7 +48,7 @@ _WITH_VALUE: Mapping[str, re.Pattern[str]] = {
     ),
     **dict.fromkeys(("-dust", "-seg"), re.compile(r"yes|no|\d+(\.\d+)? \d+(\.\d+)? \d+(\.\d+)?")),
     **dict.fromkeys(("-strand", "-template_type", "-matrix", "-comp_based_stats"), _WORD),
-    **dict.fromkeys(("-soft_masking",), re.compile(r"true|false")),
+    **dict.fromkeys(("-soft_masking", "-sum_stats"), re.compile(r"true|false")),
     **dict.fromkeys(("-template_length",), _NUMBER),
 }
 _REFUSED = {
@@ -67,6 +62,10 @@ _REFUSED = {
     "-word_size": "use options.word_size",
     "-task": "use options.task",
     "-num_threads": "the product chooses the threads",
+    "-culling_limit": "it chooses among all subjects, which no shard sees",
+    "-best_hit_overhang": "it chooses among all subjects, which no shard sees",
+    "-best_hit_score_edge": "it chooses among all subjects, which no shard sees",
+    "-parse_deflines": "it changes the query ids by which the shards' results are put together",
     "-dbsize": "it would change the E-values of a sharded search",
     "-searchsp": "it would change the E-values of a sharded search",
 }
@@ -101,6 +100,12 @@ class BlastOptions:
             "outfmt": self.outfmt.text(),
             "extra": shlex.join(self.extra),
         }
+
+    def is_exact(self, program: Program) -> bool:
+        """Whether the merged result is what an unsharded search prints, order included (docs/search-exactness.md)."""
+        if self.outfmt.kind is OutputKind.XML:
+            return program in (Program.BLASTN, Program.BLASTP) and "-ungapped" not in self.extra
+        return tabular_order_is_exact(program, self.task) and "-ungapped" not in self.extra
 
     def shard_command(self, program: Program, alias_path: str, threads: int) -> list[str]:
         """The command that a shard's Job runs; query and output are added by the wrapper script.

@@ -13,4 +13,4 @@ def callback_token(secret: str, job_id: str) -> str:
 
 def token_is_valid(secret: str, job_id: str, token: str) -> bool:
     """Compare in constant time; an app without a secret accepts no token."""
-    return bool(secret) and hmac.compare_digest(callback_token(secret, job_id), token)
+    return bool(secret) and hmac.compare_digest(callback_token(secret, job_id).encode(), token.encode(errors="replace"))

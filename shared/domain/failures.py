@@ -22,6 +22,7 @@ _EXIT_CODES: dict[int, tuple[str, str, str]] = {
     6: ("blast_output_error", "BLAST could not write its output", "the node's disk may be full; retry the search"),
     64: ("download_failed", "the query batch could not be downloaded", "check the nodes' way to the storage account"),
     65: ("storage_denied", "the storage account refused the node", "check the firewall and the role of the app"),
+    70: ("job_failed", "the script or BLAST ended in an unknown way", "read the log tail; retry the search"),
     74: ("upload_failed", "the result could not be uploaded", "check the nodes' way to the storage account"),
     137: ("out_of_memory", "the container was killed, most likely for its memory", "use more shards or a larger node"),
 }

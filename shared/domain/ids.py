@@ -7,6 +7,7 @@ since 1970, so ids sort by time and the *inverted* id sorts newest first in an A
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 JOB_ID = re.compile(r"job-[0-9a-f]{32}")
@@ -55,4 +56,4 @@ def owner_key(owner: str) -> str:
 
 def content_key(*parts: str) -> str:
     """One key for several strings; ("a", "bc") and ("ab", "c") give different ones."""
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

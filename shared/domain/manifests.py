@@ -236,8 +236,8 @@ def scripts_config_map(scripts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def literal(text: str) -> str:
-    """Text that Kubernetes passes on as it is: ``$(NAME)`` in args and env would be expanded."""
-    return text.replace("$(", "$$(")
+    """Text that Kubernetes passes on as it is: in args and env it expands ``$(NAME)`` and makes ``$`` of ``$$``."""
+    return text.replace("$", "$$")
 
 
 def _mebibytes(gib: float) -> str:

@@ -8,16 +8,20 @@ different inputs give different names: whatever does not survive as it is brings
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 
 MAX_LENGTH = 63
 """Characters that a label value and a DNS label may have (Kubernetes, Object Names and IDs)."""
 _HASH_LENGTH = 10
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LOOKS_HASHED = re.compile(rf".*-[0-9a-f]{{{_HASH_LENGTH}}}", re.DOTALL)
+"""A text that ends as our hashed names do gets a hash of its own, or it could be the name of something else."""
 
 
 def _digest(*identity: str) -> str:
-    return hashlib.sha256("\x00".join(identity).encode()).hexdigest()[:_HASH_LENGTH]
+    # JSON keeps ("a", "bc") and ("ab", "c") apart and has a form for every str, lone surrogates included.
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def _slug(text: str) -> str:
@@ -39,14 +43,14 @@ def object_name(readable: str, *identity: str) -> str:
 def plain_name(prefix: str, *parts: str) -> str:
     """``prefix-part-part`` where that is already valid and short enough, else with a hash at its end."""
     name = "-".join((prefix, *parts))
-    if len(name) <= MAX_LENGTH and _slug(name) == name:
+    if len(name) <= MAX_LENGTH and _slug(name) == name and not _LOOKS_HASHED.fullmatch(name):
         return name
     return object_name(name, prefix, *parts)
 
 
 def label_value(text: str) -> str:
     """The text itself where it is a valid label value, else a cleaned one with a hash."""
-    if _LABEL_VALUE.fullmatch(text):
+    if _LABEL_VALUE.fullmatch(text) and not _LOOKS_HASHED.fullmatch(text):
         return text
     return object_name(text, text)
 

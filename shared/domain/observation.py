@@ -85,17 +85,18 @@ def _has_started(pods: tuple[PodView, ...]) -> bool:
     return any(pod.phase in ("Running", "Succeeded", "Failed") for pod in pods)
 
 
-def _position(job: JobView) -> tuple[str, str, str]:
-    return job.labels.get("batch", ""), job.labels.get("shard", ""), job.name
+def _position(job: JobView) -> tuple[int, int, str]:
+    return _number(job.labels.get("batch")) or 0, _number(job.labels.get("shard")) or 0, job.name
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isdecimal() else None
 
 
 def _job_row(job: JobView, pods: tuple[PodView, ...]) -> dict[str, Any]:
     ended = [c for pod in pods[:1] for c in pod.containers if c.exit_code is not None]
-    reason = job.reason or next((pod.why_waiting for pod in pods if pod.why_waiting), "")
+    waiting = (pod.why_waiting for pod in pods if pod.why_waiting)
+    reason = job.reason or next(waiting, "") or (ended[0].terminated_reason if ended and ended[0].exit_code else "")
     return {
         "name": job.name,
         "shard": _number(job.labels.get("shard")),

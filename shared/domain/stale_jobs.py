@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from shared.domain.snapshot import JOB_ID_LABEL, ClusterSnapshot, JobView
+from shared.domain.snapshot import JOB_ID_LABEL, ClusterSnapshot, JobState, JobView
 
 APPS = ("blast", "submit", "setup", "finalizer")
 AGE_LIMIT = timedelta(minutes=30)
@@ -31,6 +31,8 @@ def _may_go(job: JobView, snapshot: ClusterSnapshot, active: frozenset[str]) -> 
     if job.created_at is None:  # an unreadable timestamp says nothing about the age
         return False
     if snapshot.observed_at - job.created_at <= AGE_LIMIT:
+        return False
+    if job.state not in (JobState.SUCCEEDED, JobState.FAILED):  # between two tries a Job has no active pod either
         return False
     pods = [pod for pod in snapshot.pods if pod.owner_job == job.name]
     if job.active or any(pod.phase in ("Pending", "Running", "Unknown") for pod in pods):

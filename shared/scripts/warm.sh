@@ -91,8 +91,17 @@ else
 fi
 
 phase verifying_db 0 0
-# The volumes are checked by name: blastdbcheck knows no STATS_NSEQ and refuses an alias that has it.
-if ! (cd "$folder" && blastdbcheck -db "$ELB_VOLUMES" -dbtype "$ELB_DBTYPE" -no_isam) >/tmp/check.log 2>&1; then
+# The volumes are checked by name: blastdbcheck knows no STATS_NSEQ and refuses an alias that has it. It also wants
+# taxdb beside the volumes; where storage has none, opening every volume and the alias must do.
+verify() {
+    cd "$folder" || return 1
+    if [[ -e taxdb.bti ]]; then
+        blastdbcheck -db "$ELB_VOLUMES" -dbtype "$ELB_DBTYPE" -no_isam
+    else
+        blastdbcmd -db "$ELB_VOLUMES" -dbtype "$ELB_DBTYPE" -info
+    fi && blastdbcmd -db "$ELB_ALIAS" -dbtype "$ELB_DBTYPE" -info
+}
+if ! (verify) >/tmp/check.log 2>&1; then
     tail -n 20 /tmp/check.log
     rm -f "$marker"
     fail 66 "bad_database: blastdbcheck refused the volumes of $ELB_ALIAS"
