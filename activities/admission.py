@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.clients.capacity import take_slot
 from shared.clients.catalogue import load_database
 from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
@@ -12,6 +13,7 @@ from shared.domain.lifecycle import lifecycle_of
 from shared.domain.planner import candidates, plan_warmup, read_node
 from shared.domain.search import Search
 from shared.domain.states import Phase
+from shared.domain.warmth import Warmth
 
 
 def check_admission(data: dict[str, Any]) -> dict[str, Any]:
@@ -21,14 +23,22 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         data: the search's reference.
 
     Returns:
-        ``{"decision": "admit", "warm": bool}``, or ``{"decision": "wait", "phase", "reason", "seconds"}`` with the
-        longest wait, or ``{"error": {...}}`` for never.
+        ``{"decision": "admit", "warm": bool}`` with a slot taken; ``{"decision": "wait", "phase", "reason",
+        "seconds"}`` with the longest wait; ``{"decision": "cancelled"}``, or ``{"error": {...}}`` for never.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
+    if search.cancel_requested_at is not None:
+        return {"decision": "cancelled"}
     waiting = _wait_for_cluster(search)
     if waiting is not None:
         return waiting
-    database = load_database(clients().blobs(search.cluster.storage_account), search.database)
+    try:
+        database = load_database(clients().blobs(search.cluster.storage_account), search.database)
+    except PermanentError as error:
+        if error.code != "database_incomplete":
+            raise
+        seconds = clients().settings.database_wait_seconds
+        return _wait(error.message, Phase.WAITING_FOR_DATABASE, seconds)
     try:
         kube = clients().kube(search.cluster)
         nodes = [read_node(node) for node in kube.nodes()]
@@ -37,10 +47,16 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         return _wait(f"the cluster does not answer: {error.message}")
     if not candidates(nodes):
         return _wait("no ready user node yet")
-    if placement_of(status) is not None:
-        return {"decision": "admit", "warm": True, "layout": status.layout}
-    plan = plan_warmup(search.database, database.shard_sizes(), nodes)
-    return {"decision": "admit", "warm": False, "layout": plan.layout}
+    warm = placement_of(status) is not None
+    if status.state is Warmth.LOADING:
+        reason = f"database {search.database} is being warmed, {status.progress_pct} %"
+        return _wait(reason, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
+    layout = status.layout if warm else plan_warmup(search.database, database.shard_sizes(), nodes).layout
+    if not take_slot(search):
+        ceiling = clients().settings.active_searches
+        reason = f"{ceiling} searches are active on {search.cluster.cluster_name} already"
+        return _wait(reason, Phase.WAITING_FOR_CAPACITY, clients().settings.capacity_wait_seconds)
+    return {"decision": "admit", "warm": warm, "layout": layout}
 
 
 def _wait_for_cluster(search: Search) -> dict[str, Any] | None:
@@ -55,6 +71,7 @@ def _wait_for_cluster(search: Search) -> dict[str, Any] | None:
     return _wait(f"cluster {search.cluster.cluster_name} is {state.lifecycle}")
 
 
-def _wait(reason: str) -> dict[str, Any]:
-    seconds = clients().settings.cluster_wait_seconds
-    return {"decision": "wait", "phase": Phase.WAITING_FOR_CLUSTER.value, "reason": reason, "seconds": seconds}
+def _wait(reason: str, phase: Phase = Phase.WAITING_FOR_CLUSTER, seconds: int | None = None) -> dict[str, Any]:
+    if seconds is None:
+        seconds = clients().settings.cluster_wait_seconds
+    return {"decision": "wait", "phase": phase.value, "reason": reason, "seconds": seconds}

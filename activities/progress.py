@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.clients.provider import clients
-from shared.domain.search import Search, complete, enter_phase, fail, finish_step
+from shared.domain.history import SYSTEM, Event
+from shared.domain.search import Search, cancelled, complete, enter_phase, fail, finish_step
 from shared.domain.states import Phase, StepName, StepStatus
 from shared.domain.times import parse_time
 from shared.telemetry import log_event
@@ -34,9 +35,16 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
         phase = data.get("phase")
         if phase == Phase.COMPLETED:
             return complete(search, at, expires)
+        if phase == Phase.CANCELLED:
+            return cancelled(search, at)
         return enter_phase(search, Phase(phase), at, data.get("reason")) if phase else search
 
     search = clients().searches.update(data["owner"], data["job_id"], change)
+    if search.is_terminal or search.phase is Phase.DELETE_FAILED:
+        why = str((search.error or {}).get("code") or search.waiting_reason or "")
+        clients().events.add(
+            search.job_id, Event(search.completed_at or at, search.phase.value, SYSTEM, why, search.attempt)
+        )
     log_event(
         "search_phase",
         job_id=search.job_id,

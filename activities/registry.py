@@ -16,6 +16,13 @@ from activities.admission import check_admission
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
+from activities.removal import (
+    check_deletion,
+    delete_search_blobs,
+    delete_search_row,
+    remove_search_objects,
+    wake_waiting,
+)
 from activities.results import check_results, merge_search_batch, publish_results
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
@@ -55,15 +62,26 @@ for _name, _function in {
     names.CREATE_WARMUP_JOB: create_warmup_job,
     names.OBSERVE_WARMUP: observe_warmup,
     names.PREPARE_SHARDS: prepare_shards,
+    names.REMOVE_SEARCH_OBJECTS: remove_search_objects,
+    names.CHECK_DELETION: check_deletion,
+    names.DELETE_SEARCH_BLOBS: delete_search_blobs,
+    names.DELETE_SEARCH_ROW: delete_search_row,
 }.items():
     blueprint.activity_trigger(input_name="data", activity=_name)(errors_as_data(_function))
 
 
-def observe_with_client(data: dict, client: str) -> dict[str, Any]:  # type: ignore[type-arg]  # the worker wants plain types
-    """``observe_cluster`` wakes other monitors, so it takes the Durable client."""
-    return errors_as_data(lambda look: observe_cluster(look, client))(data)
+def with_client(function: Callable[[dict[str, Any], Any], dict[str, Any]], name: str) -> Callable[..., dict[str, Any]]:
+    """For activities that wake orchestrations, and therefore take the Durable client."""
+
+    def call(data: dict[str, Any], client: Any) -> dict[str, Any]:
+        return errors_as_data(lambda given: function(given, client))(data)
+
+    call.__name__ = name
+    call.__annotations__ = {"data": dict, "client": str}  # plain types: all that the worker takes
+    return call
 
 
-blueprint.durable_client_input(client_name="client")(
-    blueprint.activity_trigger(input_name="data", activity=names.OBSERVE_CLUSTER)(observe_with_client)
-)
+for _name, _waking in {names.OBSERVE_CLUSTER: observe_cluster, names.WAKE_WAITING: wake_waiting}.items():
+    blueprint.durable_client_input(client_name="client")(
+        blueprint.activity_trigger(input_name="data", activity=_name)(with_client(_waking, _name))
+    )

@@ -13,6 +13,7 @@ from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
 from shared.clients.provider import clients
 from shared.domain.blast_options import read_options
+from shared.domain.errors import PermanentError
 from shared.domain.fasta import iter_records
 from shared.domain.manifests import BLAST_IMAGE
 from shared.domain.merge import MergeSummary, concatenate_batches, merge_batch, split_lines
@@ -74,8 +75,14 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
         merged = merge_batch(
             options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
         )
-        for chunk in merged:
-            file.write(chunk)
+        try:
+            for chunk in merged:
+                file.write(chunk)
+        except PermanentError as error:
+            # The pieces of this batch are of no use to anybody: without them a retry searches the batch again.
+            log_event("pieces_dropped", job_id=search.job_id, batch=batch, code=error.code, message=error.message)
+            blobs.delete(RESULTS_CONTAINER, names)
+            raise
         file.seek(0)
         content = cast("IO[bytes]", file)
         blobs.put(RESULTS_CONTAINER, merged_blob(search.job_id, batch), content, options.outfmt.content_type)

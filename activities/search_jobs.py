@@ -11,19 +11,20 @@ from typing import Any
 
 from shared.clients.blobs import Blobs
 from shared.clients.catalogue import load_layout
+from shared.clients.jobs import find_job
 from shared.clients.kube import Kube
 from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
 from shared.config import Settings
 from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
-from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.errors import ConflictError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
 from shared.domain.programs import Program
-from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
+from shared.domain.results import MINIMUM_GZIP_BYTES, QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
 from shared.domain.search import Search
 from shared.domain.shards import ShardLayout
-from shared.domain.snapshot import JOB_ID_LABEL, JobState, JobView, read_job
+from shared.domain.snapshot import JOB_ID_LABEL, JobState, read_job
 from shared.telemetry import log_event
 
 PARALLEL_JOBS = 20
@@ -34,8 +35,10 @@ SIGNATURE_MARGIN = timedelta(hours=1)
 def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     """Make every Job of the search that is not there yet; the row learns how many there are.
 
+    A piece that an earlier attempt left is not searched again.
+
     Returns:
-        ``jobs``: batches x shards.
+        ``jobs``: how many; batches x shards in a first attempt.
 
     Raises:
         TransientError: the database cooled meanwhile, the API server is busy, or an older Job of that name still goes.
@@ -47,7 +50,13 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     if placement is None:
         raise TransientError("database_not_warm", f"database {search.database} is not warm any more", "try again")
     layout = load_layout(clients().blobs(search.cluster.storage_account), search.database, len(placement))
-    jobs = _planned_jobs(search, layout, placement)
+    blobs = clients().blobs(search.cluster.storage_account)
+    present = _usable_pieces(search, layout, blobs)
+    jobs = [
+        job
+        for job in _planned_jobs(search, layout, placement)
+        if piece_blob(search.job_id, job.batch, job.shard) not in present
+    ]
     try:
         _in_parallel([partial(_ensure_job, kube, job) for job in jobs])
     except PermanentError:
@@ -58,11 +67,28 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         created = row.jobs_created_at or datetime.now(UTC)
         plan = {**row.plan, "shards": len(layout.shards), "source_version": layout.source_version}
         plan |= {"sequences_in_database": layout.sequences, "letters_in_database": layout.letters}
+        if row.attempt != search.attempt:
+            return row
         return replace(row, expected_jobs=len(jobs), jobs_created_at=created, plan=plan)
 
-    clients().searches.update(search.owner, search.job_id, change)
+    row = clients().searches.update(search.owner, search.job_id, change)
+    if row.cancel_requested_at is not None or not row.is_active or row.attempt != search.attempt:
+        # A cancel came meanwhile, and its look may have been before the last of these Jobs.
+        _remove_own(kube, search.job_id, {job.name for job in jobs})
     log_event("search_jobs_created", job_id=search.job_id, jobs=len(jobs), cluster=search.cluster.cluster_name)
     return {"jobs": len(jobs)}
+
+
+def _usable_pieces(search: Search, layout: ShardLayout, blobs: Blobs) -> frozenset[str]:
+    """Pieces of an earlier attempt that may stay: of the same database version, and not empty."""
+    if search.attempt == 1:
+        return frozenset()
+    prefix = f"{search.job_id}/pieces/"
+    listed = [(blob.name, blob.size) for blob in blobs.listing(RESULTS_CONTAINER, prefix)]
+    if search.plan.get("source_version") != layout.source_version or search.plan.get("shards") != len(layout.shards):
+        blobs.delete(RESULTS_CONTAINER, [name for name, _ in listed])
+        return frozenset()
+    return frozenset(name for name, size in listed if size >= MINIMUM_GZIP_BYTES)
 
 
 def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
@@ -122,21 +148,13 @@ def _ensure_job(kube: Kube, job: BlastJob) -> None:
     try:
         kube.create("jobs", job.manifest())
     except ConflictError as error:
-        present = _present(kube, job.name)
+        present = find_job(kube, job.name)
         if present is None or present.deleting:
             raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
         if present.labels.get(JOB_ID_LABEL) != job.job_id:
             raise PermanentError(
                 "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
             ) from error
-
-
-def _present(kube: Kube, name: str) -> JobView | None:
-    """The Job of that name; None when it has gone since it was in the way."""
-    try:
-        return read_job(kube.get("jobs", name))
-    except NotFoundError:
-        return None
 
 
 def _remove_own(kube: Kube, job_id: str, names: set[str]) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.clients.catalogue import load_database, load_layout, save_layout
+from shared.clients.jobs import find_job
 from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
 from shared.domain.errors import ConflictError, TransientError
@@ -15,7 +16,7 @@ from shared.domain.planner import NodeView, plan_warmup, read_node
 from shared.domain.results import DATABASES_CONTAINER
 from shared.domain.search import ClusterRef
 from shared.domain.shards import alias_file_name
-from shared.domain.snapshot import JobState, JobView, read_job
+from shared.domain.snapshot import JobState, JobView
 from shared.domain.warmth import WarmupStatus
 from shared.telemetry import log_event
 
@@ -94,10 +95,10 @@ def create_warmup_job(data: dict[str, Any]) -> dict[str, Any]:
     try:
         kube.create("jobs", job.manifest())
     except ConflictError as error:
-        present = read_job(kube.get("jobs", job.name))
-        if not present.deleting and _serves(present, job):
-            return {"job": job.name, "created": False}
-        if not present.deleting:
+        present = find_job(kube, job.name)
+        if present is not None and not present.deleting:
+            if _serves(present, job):
+                return {"job": job.name, "created": False}
             kube.delete("jobs", job.name)
         raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
     log_event("warmup_job_created", job=job.name, database=job.database, shard=job.shard, node=job.node)

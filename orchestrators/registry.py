@@ -6,7 +6,9 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
+from orchestrators.removal import removal_orchestrator
 from orchestrators.search import search_orchestrator
 from orchestrators.shards import shards_orchestrator
 from orchestrators.warmup import warmup_orchestrator
@@ -19,5 +21,7 @@ for _name, _function in {
     names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
     names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
     names.SHARDS_ORCHESTRATOR: shards_orchestrator,
+    names.REMOVAL_ORCHESTRATOR: removal_orchestrator,
+    names.DELETION_ORCHESTRATOR: deletion_orchestrator,
 }.items():
     blueprint.orchestration_trigger(context_name="context", orchestration=_name)(_function)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from orchestrators.calls import StepFailedError, Steps, activity, guarded, run, value
+from orchestrators.calls import StepFailedError, Steps, activity, guarded, is_done, run, value
 from shared.domain import functions as names
 from shared.domain.states import Phase, StepName
 from shared.domain.times import format_time
@@ -19,138 +20,219 @@ class CancelledError(Exception):
     """The search's row has the cancel marker."""
 
 
+@dataclass(slots=True)
+class Run:
+    """One run of the orchestration: its context, its input, and the one wait for a wake-up that is outstanding.
+
+    A wake-up carries no truth: it only ends a pause, and whoever paused looks again.
+    """
+
+    context: Any
+    job: dict[str, Any]
+    wake: Any
+
+    @property
+    def ref(self) -> dict[str, Any]:
+        """The search's reference, for activities."""
+        return {"job_id": self.job["job_id"], "owner": self.job["owner"], "run": self.job["run"]}
+
+    def until(self, *tasks: Any) -> Steps:
+        """Wait for any of the tasks, or for a wake-up."""
+        yield self.context.task_any([*tasks, self.wake])
+        if is_done(self.wake):
+            self.wake = self.context.wait_for_external_event(names.WAKE_EVENT)
+
+    def pause(self, time: timedelta) -> Steps:
+        """Wait for a while, or for a wake-up."""
+        yield from self.until(self.context.create_timer(self.context.current_utc_datetime + time))
+
+    def advance(self, **change: Any) -> Steps:
+        """Write a change into the row; every step checks the cancel marker here.
+
+        Raises:
+            CancelledError: the marker is there, and the search has not ended.
+        """
+        data = {**self.ref, "at": format_time(self.context.current_utc_datetime), **change}
+        row = yield from run(self.context, names.ADVANCE_SEARCH, data)
+        if row.get("cancelled") and row["phase"] == Phase.CANCELLING:
+            raise CancelledError
+        return row["phase"]
+
+
 def search_orchestrator(context: Any) -> Steps:
     """Run one search.
 
     Input: the search's reference (``job_id``, ``owner``, ``run``), ``cluster``, ``database``, ``created_at``,
-    ``parallel``, ``warmup_wait_seconds``, ``deadline_seconds``, ``results_grace_seconds``. Unknown fields are ignored.
+    ``parallel``, ``deadline_seconds``, ``results_grace_seconds``, ``warmup_wait_seconds``. Unknown fields are ignored.
 
     Returns:
-        ``{"phase": ...}``.
+        ``{"phase": ...}``, the phase in which the search ended.
     """
     job = context.get_input()
     log_event_once(context, "search_started", job_id=job["job_id"], run=job["run"])
+    this = Run(context, job, context.wait_for_external_event(names.WAKE_EVENT))
     try:
-        warm = yield from _prepare(context, job)
-        yield from _warm_up(context, job, warm=warm)
-        yield from _configure(context, job)
-        yield from _submit(context, job)
-        yield from _watch(context, job)
-        yield from _export(context, job)
+        phase = yield from _search(this)
     except StepFailedError as failure:
-        yield from _advance(context, job, error=failure.error)
-        yield from _stop_jobs(context, job)
-        return {"phase": Phase.FAILED.value}
+        phase = yield from _fail(this, failure.error)
     except CancelledError:
-        return {"phase": Phase.CANCELLING.value}
-    return {"phase": Phase.COMPLETED.value}
+        phase = yield from _cancel(this)
+    yield from _let_others_in(this)
+    return {"phase": phase}
 
 
-def _advance(context: Any, job: dict[str, Any], **change: Any) -> Steps:
-    """Write a change into the row; every step checks the cancel marker here."""
-    data = {**_ref(job), "at": format_time(context.current_utc_datetime), **change}
-    row = yield from run(context, names.ADVANCE_SEARCH, data)
-    if row.get("cancelled") and not change.get("error"):
-        raise CancelledError
-    return {"phase": row["phase"]}
+def _search(this: Run) -> Steps:
+    warm = yield from _prepare(this)
+    yield from _warm_up(this, warm=warm)
+    yield from _configure(this)
+    yield from _submit(this)
+    yield from _watch(this)
+    return (yield from _export(this))
 
 
-def _ref(job: dict[str, Any]) -> dict[str, Any]:
-    return {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"]}
+def _fail(this: Run, error: dict[str, Any]) -> Steps:
+    """Write the failure, then remove what still runs; a cancel that came first wins."""
+    try:
+        phase = yield from this.advance(error=error)
+    except CancelledError:
+        return (yield from _cancel(this))
+    yield from _tolerate(this, names.STOP_SEARCH_JOBS)
+    return phase
 
 
-def _prepare(context: Any, job: dict[str, Any]) -> Steps:
-    """Admission: wait while it says "not yet", until the deadline of what is waited for."""
-    began = context.current_utc_datetime
+def _cancel(this: Run) -> Steps:
+    """Remove everything from the cluster, see that nothing is left, and only then say cancelled."""
+    removal = f"removal-{names.search_instance(this.job['job_id'], this.job['run'])}"
+    yield from guarded(this.context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, this.ref, removal))
+    data = {**this.ref, "at": format_time(this.context.current_utc_datetime), "phase": Phase.CANCELLED}
+    row = yield from run(this.context, names.ADVANCE_SEARCH, data)
+    return row["phase"]
+
+
+def _let_others_in(this: Run) -> Steps:
+    """Wake the searches that wait for the slot which this one held; they would find out by themselves, later."""
+    yield from _tolerate(this, names.WAKE_WAITING)
+
+
+def _tolerate(this: Run, activity_name: str) -> Steps:
+    """Something that may fail: others make up for it (a Job's deadline, a waiting search's own timer)."""
+    try:
+        yield from run(this.context, activity_name, this.ref)
+    except StepFailedError as failure:
+        log_event_once(this.context, f"{activity_name}_failed", job_id=this.job["job_id"], error=failure.error)
+
+
+def _prepare(this: Run) -> Steps:
+    """Admission: wait while it says "not yet", each reason until its own deadline."""
+    since: dict[str, Any] = {}
     while True:
-        verdict = yield from run(context, names.CHECK_ADMISSION, _ref(job))
+        verdict = yield from run(this.context, names.CHECK_ADMISSION, this.ref)
+        if verdict["decision"] == "cancelled":
+            raise CancelledError
         if verdict["decision"] == "admit":
             return bool(verdict["warm"])
-        if context.current_utc_datetime - began >= timedelta(seconds=verdict["seconds"]):
-            raise StepFailedError(
-                {
-                    "code": "wait_timeout",
-                    "message": f"waited {verdict['seconds']} s: {verdict['reason']}",
-                    "hint": "see why the cluster is not ready, then retry the search",
-                }
-            )
-        yield from _advance(context, job, phase=verdict["phase"], reason=verdict["reason"])
-        yield context.create_timer(context.current_utc_datetime + ADMISSION_INTERVAL)
+        now = this.context.current_utc_datetime
+        began = since.setdefault(verdict["phase"], now)
+        if now - began >= timedelta(seconds=verdict["seconds"]):
+            raise StepFailedError(_waited_too_long(verdict))
+        until = format_time(began + timedelta(seconds=verdict["seconds"]))
+        reason = f"{verdict['reason']}; since {format_time(began)}, at most until {until}"
+        yield from this.advance(phase=verdict["phase"], reason=reason)
+        yield from this.pause(ADMISSION_INTERVAL)
 
 
-def _warm_up(context: Any, job: dict[str, Any], *, warm: bool) -> Steps:
+def _waited_too_long(verdict: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "code": "wait_timeout",
+        "message": f"waited {verdict['seconds']} s: {verdict['reason']}",
+        "hint": "mend what it waited for, then retry the search",
+    }
+
+
+def _warm_up(this: Run, *, warm: bool) -> Steps:
+    database = this.job["database"]
     if warm:
-        done = {"step": StepName.WARMING_UP, "detail": f"{job['database']} is warm already", "skipped": True}
-        yield from _advance(context, job, phase=Phase.CONFIGURING, finish=[{"step": StepName.PREPARING}, done])
+        done = {"step": StepName.WARMING_UP, "detail": f"{database} is warm already", "skipped": True}
+        yield from this.advance(phase=Phase.CONFIGURING, finish=[{"step": StepName.PREPARING}, done])
         return
-    yield from _advance(context, job, phase=Phase.WARMING_UP)
-    request = {"database": job["database"], "cluster": job["cluster"], "force": False}
-    request["wait_seconds"] = job["warmup_wait_seconds"]
-    instance = f"warmup-{names.search_instance(job['job_id'], job['run'])}"
-    outcome = yield from guarded(context.call_sub_orchestrator(names.WARMUP_ORCHESTRATOR, request, instance))
+    yield from this.advance(phase=Phase.WARMING_UP)
+    request = {"database": database, "cluster": this.job["cluster"], "force": False}
+    instance = f"warmup-{names.search_instance(this.job['job_id'], this.job['run'])}"
+    child = this.context.call_sub_orchestrator(names.WARMUP_ORCHESTRATOR, request, instance)
+    seconds = int(this.job.get("warmup_wait_seconds", 2700))
+    deadline = this.context.create_timer(this.context.current_utc_datetime + timedelta(seconds=seconds))
+    while not is_done(child):
+        if is_done(deadline):
+            reason = f"database {database} did not become warm"
+            raise StepFailedError(_waited_too_long({"seconds": seconds, "reason": reason}))
+        yield from this.until(child, deadline)
+        yield from this.advance()
+    outcome = yield from guarded(child)
     if outcome["status"] != "succeeded":
         raise StepFailedError(outcome["error"])
-    done = {"step": StepName.WARMING_UP, "detail": f"{job['database']} is warm now"}
-    yield from _advance(context, job, phase=Phase.CONFIGURING, finish=[done])
+    done = {"step": StepName.WARMING_UP, "detail": f"{database} is warm now"}
+    yield from this.advance(phase=Phase.CONFIGURING, finish=[done])
 
 
-def _configure(context: Any, job: dict[str, Any]) -> Steps:
+def _configure(this: Run) -> Steps:
     """Old Jobs, scripts and batches: at once on a warm cluster, one after another with the opt-out."""
     calls = [
-        (names.CLEANUP_STALE_JOBS, _ref(job)),
-        (names.ENSURE_SCRIPTS, {"cluster": job["cluster"]}),
-        (names.STAGE_QUERIES, _ref(job)),
+        (names.CLEANUP_STALE_JOBS, this.ref),
+        (names.ENSURE_SCRIPTS, {"cluster": this.job["cluster"]}),
+        (names.STAGE_QUERIES, this.ref),
     ]
-    if job.get("parallel", True):
-        tasks = [activity(context, name, data) for name, data in calls]
-        results = yield from guarded(context.task_all(tasks))
+    if this.job.get("parallel", True):
+        tasks = [activity(this.context, name, data) for name, data in calls]
+        results = yield from guarded(this.context.task_all(tasks))
         staged = [value(result) for result in results][-1]
     else:
         for name, data in calls:
-            staged = yield from run(context, name, data)
+            staged = yield from run(this.context, name, data)
     batches = f"{staged['sequences']} queries in {staged['batches']} batches"
     finish = [
         {"step": StepName.CONFIGURING, "detail": batches},
-        {"step": StepName.STAGING_DB, "detail": f"{job['database']} is on the nodes already"},
+        {"step": StepName.STAGING_DB, "detail": f"{this.job['database']} is on the nodes already"},
     ]
-    yield from _advance(context, job, phase=Phase.SUBMITTING, finish=finish)
+    yield from this.advance(phase=Phase.SUBMITTING, finish=finish)
 
 
-def _submit(context: Any, job: dict[str, Any]) -> Steps:
-    made = yield from run(context, names.CREATE_SEARCH_JOBS, _ref(job))
+def _submit(this: Run) -> Steps:
+    made = yield from run(this.context, names.CREATE_SEARCH_JOBS, this.ref)
     finish = [{"step": StepName.SUBMITTING, "detail": f"{made['jobs']} Jobs"}]
-    yield from _advance(context, job, phase=Phase.SUBMITTED, finish=finish)
+    yield from this.advance(phase=Phase.SUBMITTED, finish=finish)
 
 
-def _watch(context: Any, job: dict[str, Any]) -> Steps:
+def _watch(this: Run) -> Steps:
     """The monitor, as a child, until it has seen the end."""
-    watched = {**_ref(job), "created_at": job["created_at"], "deadline_seconds": job["deadline_seconds"]}
-    instance = names.monitor_instance(job["job_id"], job["run"])
-    seen = yield from guarded(context.call_sub_orchestrator(names.MONITOR_ORCHESTRATOR, watched, instance))
+    watched = {**this.ref, "created_at": this.job["created_at"], "deadline_seconds": this.job["deadline_seconds"]}
+    instance = names.monitor_instance(this.job["job_id"], this.job["run"])
+    seen = yield from guarded(this.context.call_sub_orchestrator(names.MONITOR_ORCHESTRATOR, watched, instance))
     if seen["state"] == "cancelled":
         raise CancelledError
     if seen["state"] not in ("done", "missing_jobs"):
         raise StepFailedError(seen.get("error") or _lost(seen))
-    yield from _advance(context, job, phase=Phase.RESULTS_PENDING, finish=[{"step": StepName.RUNNING}])
+    yield from this.advance(phase=Phase.RESULTS_PENDING, finish=[{"step": StepName.RUNNING}])
 
 
-def _export(context: Any, job: dict[str, Any]) -> Steps:
+def _export(this: Run) -> Steps:
     """The results gate, then merge all batches at once, then publish, then completed."""
-    began = context.current_utc_datetime
-    gate = yield from run(context, names.CHECK_RESULTS, _ref(job))
+    began = this.context.current_utc_datetime
+    gate = yield from run(this.context, names.CHECK_RESULTS, this.ref)
     while not gate["open"]:
-        if context.current_utc_datetime - began >= timedelta(seconds=job["results_grace_seconds"]):
+        if this.context.current_utc_datetime - began >= timedelta(seconds=this.job["results_grace_seconds"]):
             raise StepFailedError(_missing_results(gate))
-        yield context.create_timer(context.current_utc_datetime + RESULTS_INTERVAL)
-        gate = yield from run(context, names.CHECK_RESULTS, _ref(job))
-    yield from _advance(context, job, phase=Phase.EXPORTING)
-    tasks = [activity(context, names.MERGE_BATCH, {**_ref(job), "batch": batch}) for batch in range(gate["batches"])]
-    merged = yield from guarded(context.task_all(tasks))
+        yield from this.pause(RESULTS_INTERVAL)
+        gate = yield from run(this.context, names.CHECK_RESULTS, this.ref)
+    yield from this.advance(phase=Phase.EXPORTING)
+    tasks = [
+        activity(this.context, names.MERGE_BATCH, {**this.ref, "batch": batch}) for batch in range(gate["batches"])
+    ]
+    merged = yield from guarded(this.context.task_all(tasks))
     published = yield from run(
-        context, names.PUBLISH_RESULTS, {**_ref(job), "merged": [value(result) for result in merged]}
+        this.context, names.PUBLISH_RESULTS, {**this.ref, "merged": [value(result) for result in merged]}
     )
     done = {"step": StepName.EXPORTING, "detail": f"{published['bytes']} bytes"}
-    yield from _advance(context, job, phase=Phase.COMPLETED, finish=[done])
+    return (yield from this.advance(phase=Phase.COMPLETED, finish=[done]))
 
 
 def _lost(seen: dict[str, Any]) -> dict[str, Any]:
@@ -168,11 +250,3 @@ def _missing_results(gate: dict[str, Any]) -> dict[str, Any]:
         "message": f"all Jobs have ended, but results are missing: {what}",
         "hint": "somebody removed Jobs or results; retry the search",
     }
-
-
-def _stop_jobs(context: Any, job: dict[str, Any]) -> Steps:
-    """What still runs of a failed search is removed; if the cluster does not answer, the Jobs' deadline ends them."""
-    try:
-        yield from run(context, names.STOP_SEARCH_JOBS, _ref(job))
-    except StepFailedError as failure:
-        log_event_once(context, "search_jobs_not_stopped", job_id=job["job_id"], error=failure.error)

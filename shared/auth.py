@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.config import Settings, is_loopback
+from shared.config import Settings, is_loopback, without_port
 from shared.domain.errors import ForbiddenError, UnauthenticatedError
 
 OBJECT_ID_CLAIM = "http://schemas.microsoft.com/identity/claims/objectidentifier"
@@ -68,8 +68,7 @@ def identify(headers: Mapping[str, str], settings: Settings) -> Caller:
 
 
 def _dev_user(headers: Mapping[str, str], settings: Settings) -> Caller:
-    host = headers.get("host", "").rsplit(":", 1)[0]
-    if not is_loopback(host):
+    if not is_loopback(without_port(headers.get("host", ""))):
         raise _nobody()
     return Caller(settings.dev_user, settings.dev_user, frozenset({Role.USER, Role.OPERATOR}))
 
@@ -77,13 +76,13 @@ def _dev_user(headers: Mapping[str, str], settings: Settings) -> Caller:
 def _easyauth_user(headers: Mapping[str, str]) -> Caller:
     try:
         principal = json.loads(base64.b64decode(headers.get("x-ms-client-principal", ""), validate=True))
-        claims = [(str(c["typ"]), str(c["val"])) for c in principal["claims"]]
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        claims = [(c["typ"], c["val"]) for c in principal["claims"] if isinstance(c["val"], str)]
+    except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
         raise _nobody() from error
     owner = next((value for kind, value in claims if kind == OBJECT_ID_CLAIM and value), "")
     if not owner:
         raise _nobody()
-    named = {value.lower() for kind, value in claims if kind in ("roles", str(principal.get("role_typ")))}
+    named = {value.lower() for kind, value in claims if kind in ("roles", principal.get("role_typ", "roles"))}
     roles = {Role.USER} | ({Role.OPERATOR} if Role.OPERATOR.value in named else set())
     name = next((value for kind, value in claims if kind in ("preferred_username", "name")), owner)
     return Caller(owner, name, frozenset(roles))

@@ -6,6 +6,7 @@ this module reads nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from shared.domain.errors import ConfigurationError
 from shared.domain.search import ClusterRef
 
 AUTH_MODES = ("easyauth", "jwt", "dev")
-_LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[?::1\]?)")
+_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[?::1\]?)")
+_PORT = re.compile(r":[0-9]{1,5}$")
 
 
 def is_loopback(host: str) -> bool:
@@ -25,11 +27,16 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(host.lower()) is not None
 
 
+def without_port(host: str) -> str:
+    """The host name of ``name`` or ``name:port``; anything else stays as it is and is no host name."""
+    return _PORT.sub("", host)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the app was told. Seconds and GiB where the name says so."""
 
-    storage: str
+    storage: str = field(repr=False)
     table_endpoint: str
     blob_endpoint: str
     arm_endpoint: str
@@ -58,6 +65,8 @@ class Settings:
     cluster_wait_seconds: int
     database_wait_seconds: int
     warmup_wait_seconds: int
+    capacity_wait_seconds: int
+    active_searches: int
     results_days: int
     query_limit_bytes: int
     download_limit_bytes: int
@@ -93,7 +102,9 @@ class _Reader:
         try:
             value = float(text)
         except ValueError:
-            raise _wrong(name, text, "a number") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise _wrong(name, text, "a number")
         if value < least:
             raise _wrong(name, text, f"at least {least:g}")
         return value
@@ -149,6 +160,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         cluster_wait_seconds=read.whole("ELB_CLUSTER_WAIT_SECONDS", 1800, least=0),
         database_wait_seconds=read.whole("ELB_DATABASE_WAIT_SECONDS", 2700, least=0),
         warmup_wait_seconds=read.whole("ELB_WARMUP_WAIT_SECONDS", 2700, least=0),
+        capacity_wait_seconds=read.whole("ELB_CAPACITY_WAIT_SECONDS", 1800, least=0),
+        active_searches=read.whole("ELB_ACTIVE_SEARCHES", 10, least=1),
         results_days=read.whole("ELB_RESULTS_DAYS", 30, least=1),
         query_limit_bytes=read.whole("ELB_QUERY_LIMIT_BYTES", 1_000_000, least=1),
         download_limit_bytes=read.whole("ELB_DOWNLOAD_LIMIT_BYTES", 8_000_000, least=1),
@@ -164,10 +177,10 @@ def _check(s: Settings) -> None:
         ("ELB_ARM_ENDPOINT", s.arm_endpoint),
         ("ELB_CALLBACK_URL", s.callback_url),
     ):
-        parsed = urlparse(url)
-        if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.hostname or "")):
+        scheme, host = _scheme_and_host(url)
+        if not host or (scheme != "https" and not (scheme == "http" and is_loopback(host))):
             raise _wrong(name, url, "a URL that begins with https:// (or http:// on loopback)")
-    if s.default_cluster and len(s.default_cluster.split("/")) != 3:
+    if s.default_cluster and not re.fullmatch(r"[^/]+/[^/]+/[^/]+", s.default_cluster):
         raise _wrong("ELB_DEFAULT_CLUSTER", s.default_cluster, "<subscription>/<resource group>/<cluster>")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", s.namespace):
         raise _wrong("ELB_NAMESPACE", s.namespace, "a Kubernetes namespace")
@@ -176,10 +189,18 @@ def _check(s: Settings) -> None:
     _check_credential(s)
 
 
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parsed = urlparse(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return "", ""
+    return parsed.scheme, parsed.hostname or ""
+
+
 def _check_credential(s: Settings) -> None:
     if s.credential == "default":
         return
-    if not s.credential.startswith("static:"):
+    if not re.fullmatch(r"static:.+", s.credential):
         raise ConfigurationError(
             "wrong_setting", "setting ELB_CREDENTIAL is neither 'default' nor 'static:<token>'", "set it to default"
         )
@@ -188,7 +209,7 @@ def _check_credential(s: Settings) -> None:
         ("ELB_BLOB_ENDPOINT", s.blob_endpoint),
         ("ELB_STATE_TABLE_ENDPOINT", s.table_endpoint),
     ):
-        if not is_loopback(urlparse(url).hostname or ""):
+        if not is_loopback(_scheme_and_host(url)[1]):
             raise ConfigurationError(
                 "wrong_setting",
                 f"setting ELB_CREDENTIAL is a static token, and {name} is {url}, which is not on loopback",
@@ -214,15 +235,14 @@ def check_deployment(s: Settings) -> None:
             "setting AUTH_MODE is 'easyauth', but WEBSITE_AUTH_ENABLED is not True: anybody could claim to be anybody",
             "switch App Service authentication on",
         )
-    if s.auth_mode == "dev":
-        host = s.hostname.rsplit(":", 1)[0]
-        if s.environment != "Development" or s.instance_id or not is_loopback(host):
-            raise ConfigurationError(
-                "wrong_setting",
-                "setting AUTH_MODE is 'dev', which is for loopback development only",
-                "set AUTH_MODE to easyauth; dev needs AZURE_FUNCTIONS_ENVIRONMENT=Development, a loopback "
-                "WEBSITE_HOSTNAME and no WEBSITE_INSTANCE_ID",
-            )
+    on_loopback = s.environment == "Development" and not s.instance_id and is_loopback(without_port(s.hostname))
+    if s.auth_mode == "dev" and not on_loopback:
+        raise ConfigurationError(
+            "wrong_setting",
+            "setting AUTH_MODE is 'dev', which is for loopback development only",
+            "set AUTH_MODE to easyauth; dev needs AZURE_FUNCTIONS_ENVIRONMENT=Development, a loopback "
+            "WEBSITE_HOSTNAME and no WEBSITE_INSTANCE_ID",
+        )
     if not s.default_storage_account:
         raise ConfigurationError(
             "wrong_setting",

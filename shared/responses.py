@@ -64,15 +64,22 @@ def answer(handler: Callable[[], Reply], name: str) -> func.HttpResponse:
     try:
         return respond(handler())
     except ElbError as error:
-        if error.status >= 500:
+        if error.status == 500:  # a wrong setting, say: nothing that the caller could mend or should read
+            return _crashed(name)
+        if error.status > 500:
             log_event("request_failed", level=logging.WARNING, function=name, code=error.code, message=error.message)
         return respond(error_reply(error))
     except Exception:  # noqa: BLE001  # the outermost edge: logged whole, shown as an id only
-        correlation = uuid.uuid4().hex
-        trace = traceback.format_exc()
-        log_event("request_crashed", level=logging.ERROR, function=name, correlation=correlation, trace=trace)
-        message = f"something went wrong here; the log has it under {correlation}"
-        return respond(Reply({"error": {"code": "internal_error", "message": message, "hint": "report this id"}}, 500))
+        return _crashed(name)
+
+
+def _crashed(name: str) -> func.HttpResponse:
+    """The answer to the error that is being handled: an id, under which the log has the rest."""
+    correlation = uuid.uuid4().hex
+    trace = traceback.format_exc()
+    log_event("request_crashed", level=logging.ERROR, function=name, correlation=correlation, trace=trace)
+    message = f"something went wrong here; the log has it under {correlation}"
+    return respond(Reply({"error": {"code": "internal_error", "message": message, "hint": "report this id"}}, 500))
 
 
 def endpoint(function: Callable[..., Reply]) -> Callable[..., func.HttpResponse]:

@@ -15,6 +15,7 @@ from shared.clients.provider import clients
 from shared.domain import functions as names
 from shared.domain.callback import token_is_valid
 from shared.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from shared.domain.history import Event
 from shared.domain.results import MANIFEST, QUERIES_CONTAINER, RESULTS_CONTAINER, published_blob
 from shared.domain.search import Search
 from shared.domain.states import Phase, Status
@@ -35,23 +36,33 @@ LINK_LIFE = timedelta(minutes=5)
 @endpoint
 def submit_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """Check, write the rows, store the query, start the orchestration: in this order."""
-    submission = Submission(caller, read_body(req, SubmitRequest))
-    idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
-    search, created = clients().searches.create(submission.search(), idempotency)
-    if created or search.phase is Phase.PREPARING:
-        # Also for a repeated request: the first one may have died between its row and here.
-        blobs = clients().blobs(search.cluster.storage_account)
-        blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
-        start_orchestration(search, DurableOrchestrations(client))
-    log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
-    return accepted({"job_id": search.job_id}, f"/api/blast/jobs/{search.job_id}")
+    return submit(req, caller, client, read_body(req, SubmitRequest))
 
 
 @http("api/blast/submit", "POST", name="blast_submit", durable=True)
 @endpoint
 def submit_search_alias(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """The alias of the submit."""
-    return submit_search.__wrapped__(req, caller, client)  # type: ignore[no-any-return]
+    return submit(req, caller, client, read_body(req, SubmitRequest))
+
+
+def submit(
+    req: func.HttpRequest, caller: Caller, client: Any, request: SubmitRequest, *, cloned_from: str | None = None
+) -> Reply:
+    """Submit a request that was read: from a body, or from another search."""
+    submission = Submission(caller, request)
+    idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
+    search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
+    if created or search.phase is Phase.PREPARING:
+        # Also for a repeated request: the first one may have died between its row and here.
+        blobs = clients().blobs(search.cluster.storage_account)
+        blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
+        start_orchestration(search, DurableOrchestrations(client))
+    if created:
+        why = f"clone of {cloned_from}" if cloned_from else ""
+        clients().events.add(search.job_id, Event(search.created_at, "submitted", caller.owner, why))
+    log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
+    return accepted({"job_id": search.job_id}, f"/api/blast/jobs/{search.job_id}")
 
 
 @http("api/blast/jobs", "GET", name="blast_jobs_list", durable=True)

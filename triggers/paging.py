@@ -13,6 +13,7 @@ from shared.domain.errors import MalformedError
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 _ROW_KEY = re.compile(r"(s:)?~?[0-9a-f]{32}")
+_EVENT_KEY = re.compile(r"\d{15}-[0-9a-f]{12}", re.ASCII)
 
 
 def read_limit(req: func.HttpRequest) -> int:
@@ -24,7 +25,16 @@ def read_limit(req: func.HttpRequest) -> int:
 
 
 def read_cursor(req: func.HttpRequest) -> str | None:
-    """``?cursor=`` as a row key. Raises MalformedError ``invalid_cursor``."""
+    """``?cursor=`` of a list of searches, as a row key. Raises MalformedError ``invalid_cursor``."""
+    return _read_cursor(req, _ROW_KEY)
+
+
+def read_event_cursor(req: func.HttpRequest) -> str | None:
+    """``?cursor=`` of a history, as a row key. Raises MalformedError ``invalid_cursor``."""
+    return _read_cursor(req, _EVENT_KEY)
+
+
+def _read_cursor(req: func.HttpRequest, form: re.Pattern[str]) -> str | None:
     text = req.params.get("cursor")
     if not text:
         return None
@@ -32,7 +42,7 @@ def read_cursor(req: func.HttpRequest) -> str | None:
         key = base64.urlsafe_b64decode(text.encode()).decode()
     except (ValueError, binascii.Error):
         key = ""
-    if not _ROW_KEY.fullmatch(key):
+    if not form.fullmatch(key) or write_cursor(key) != text:
         raise MalformedError("invalid_cursor", "the cursor is not one of ours", "begin again without a cursor")
     return key
 

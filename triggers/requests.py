@@ -36,23 +36,18 @@ class ClusterFields(Request):
         Raises:
             InvalidInputError: ``cluster_required``.
         """
-        default = settings.cluster
-        given = (self.subscription_id, self.resource_group, self.cluster_name)
-        if default is not None and not any(given):
-            return ClusterRef(
-                default.subscription_id,
-                default.resource_group,
-                default.cluster_name,
-                self.storage_account or default.storage_account,
-            )
-        if not all(given):
+        default = settings.cluster or ClusterRef("", "", "", settings.default_storage_account)
+        subscription = self.subscription_id or default.subscription_id
+        group = self.resource_group or default.resource_group
+        cluster = self.cluster_name or default.cluster_name
+        if not (subscription and group and cluster):
             raise InvalidInputError(
                 "cluster_required",
                 "the request names no whole cluster",
                 "give subscription_id, resource_group and cluster_name, or set ELB_DEFAULT_CLUSTER",
                 field="cluster",
             )
-        return ClusterRef(*given, self.storage_account or settings.default_storage_account)
+        return ClusterRef(subscription, group, cluster, self.storage_account or default.storage_account)
 
 
 class OptionFields(Request):
@@ -99,9 +94,26 @@ def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Mo
     """The body as a model.
 
     Raises:
+        MalformedError, TooLargeError: as ``read_object``.
+        PermanentError: ``invalid_request``, well-formed but wrong, with the fields.
+    """
+    return as_model(read_object(req), model)
+
+
+def as_model[Model: BaseModel](data: dict[str, Any], model: type[Model]) -> Model:
+    """A JSON object as a model. Raises PermanentError ``invalid_request`` with the fields."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        _refuse(error)
+
+
+def read_object(req: func.HttpRequest) -> dict[str, Any]:
+    """The body as a JSON object; an empty body is an empty object.
+
+    Raises:
         MalformedError: not JSON, or not an object.
         TooLargeError: over 2 MB.
-        InvalidInputError / PermanentError: well-formed but wrong, with the fields.
     """
     raw = req.get_body()
     if len(raw) > MAX_BODY_BYTES:
@@ -112,15 +124,12 @@ def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Mo
         raise MalformedError("not_json", f"the body is not JSON: {error}", "send a JSON object") from error
     if not isinstance(data, dict):
         raise MalformedError("not_an_object", "the body is JSON, but not an object", "send a JSON object")
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        _refuse(error)
+    return data
 
 
 def _refuse(error: ValidationError) -> NoReturn:
     details = tuple(
-        {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
+        {"field": ".".join(str(part)[:100] for part in item["loc"]), "message": item["msg"]}
         for item in error.errors(include_url=False, include_input=False)[:20]
     )
     first = details[0]

@@ -35,7 +35,7 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
     Returns:
         Whether one was started.
     """
-    if search.is_terminal or search.cancel_requested_at is not None:
+    if not search.is_active:
         return False
     view = orchestrations.find(names.search_instance(search.job_id, search.run))
     if view is not None and not view.has_ended:
@@ -44,7 +44,7 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
         next_run = search.run + 1
 
         def change(row: Search) -> Search:
-            gone = not row.is_terminal and row.cancel_requested_at is None and row.run == search.run
+            gone = row.is_active and row.run == search.run
             return replace(row, run=next_run) if gone else row
 
         search = clients().searches.update(search.owner, search.job_id, change)

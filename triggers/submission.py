@@ -77,7 +77,7 @@ class Submission:
         except NotFoundError:
             raise missing from None
 
-    def search(self) -> Search:
+    def search(self, idempotency: IdempotencyKey | None = None, cloned_from: str | None = None) -> Search:
         """The search as its row will have it."""
         job_id = new_job_id(time.time_ns() // 1_000_000, os.urandom(10))
         now = datetime.now(UTC)
@@ -98,6 +98,8 @@ class Submission:
             created_at=now,
             steps=begin(new_timeline(), StepName.PREPARING, now),
             title=self.request.title,
+            idempotency_key=idempotency.key if idempotency else "",
+            cloned_from=cloned_from,
             options=self.options.to_dict(),
             labels=dict(self.request.labels),
             query=query,

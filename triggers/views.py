@@ -14,7 +14,7 @@ def list_item(search: Search) -> dict[str, Any]:
     return {
         "job_id": search.job_id,
         "short_id": short_id(search.job_id),
-        "aliases": [],
+        "aliases": list(search.aliases),
         "source": search.source,
         "status": search.status.value,
         "phase": search.phase.value,
@@ -33,7 +33,7 @@ def list_item(search: Search) -> dict[str, Any]:
         "results_expire_at": format_time(search.results_expire_at),
         "error": search.error,
         "attempt": search.attempt,
-        "cloned_from": None,
+        "cloned_from": search.cloned_from,
         "cost": None,
     }
 

@@ -62,7 +62,7 @@ class AzureBlobs:
 
     def __init__(self, settings: Settings, account: str, credential: TokenCredential) -> None:
         from azure.core.credentials import AzureNamedKeyCredential
-        from azure.storage.blob import BlobServiceClient, ExponentialRetry
+        from azure.storage.blob import BlobServiceClient, LinearRetry
 
         self.account = account
         self._key = account_key(settings, account)
@@ -72,7 +72,7 @@ class AzureBlobs:
             self._endpoint,
             credential=sdk_credential,
             # Whoever called tries again, too; the SDK's own waits of 15 s and more are for programs that run alone.
-            retry_policy=ExponentialRetry(initial_backoff=0, increment_base=2, retry_total=2, random_jitter_range=1),
+            retry_policy=LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
             connection_timeout=5,
             max_single_get_size=BLOCK_BYTES,
             max_chunk_get_size=BLOCK_BYTES,

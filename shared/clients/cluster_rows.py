@@ -1,7 +1,10 @@
-"""One small row per cluster: when it was last looked at, and when somebody last asked for a look."""
+"""Two small rows per cluster: when it was looked at and when somebody asked for a look; and who holds its slots."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -10,6 +13,17 @@ from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef
 from shared.domain.times import format_time, parse_time
+
+_OBSERVATION = "observation"
+_SLOTS = "slots"
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Holders (job id -> owner) of a cluster's slots, with the guard of their row."""
+
+    holders: Mapping[str, str]
+    etag: str = ""
 
 
 class ClusterRows(Protocol):
@@ -30,6 +44,12 @@ class ClusterRows(Protocol):
     def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
         """Ask for a look that does not wait for the window."""
 
+    def slots(self, cluster: ClusterRef) -> Slots:
+        """Who holds a slot for a search on the cluster."""
+
+    def write_slots(self, cluster: ClusterRef, slots: Slots) -> bool:
+        """Replace the holders: one conditional write. False when somebody else was faster."""
+
 
 class TableClusterRows:
     """The rows on Azure Tables."""
@@ -40,7 +60,8 @@ class TableClusterRows:
     def known(self) -> list[ClusterRef]:
         """Every cluster that a search was ever submitted to: few rows."""
         with translated("cluster rows"):
-            return [ClusterRef.from_dict(row) for row in self._tables.client(CLUSTERS).list_entities()]
+            rows = self._tables.client(CLUSTERS).query_entities(f"RowKey eq '{_OBSERVATION}'")
+            return [ClusterRef.from_dict(row) for row in rows]
 
     def remember(self, cluster: ClusterRef) -> None:
         """Make the row, or bring its scope up to date; the times are kept."""
@@ -63,23 +84,10 @@ class TableClusterRows:
 
     def take_look(self, cluster: ClusterRef, row: ClusterRow, now: datetime) -> bool:
         """Write ``observed_at`` where nobody wrote since ``row`` was read."""
-        from azure.core import MatchConditions
-        from azure.data.tables import UpdateMode
-
         entity: dict[str, Any] = {**_keys(cluster), **cluster.to_dict(), "observed_at": format_time(now)}
         if row.observed_at is not None:
             entity["previous_look_at"] = format_time(row.observed_at)
-        try:
-            with translated(f"cluster {cluster.cluster_name}"):
-                if row.etag:
-                    self._tables.client(CLUSTERS).update_entity(
-                        entity, mode=UpdateMode.MERGE, etag=row.etag, match_condition=MatchConditions.IfNotModified
-                    )
-                else:
-                    self._tables.client(CLUSTERS).create_entity(entity)
-        except ConflictError:
-            return False
-        return True
+        return self._write_guarded(cluster, entity, row.etag)
 
     def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
         """Merge ``wake_requested_at`` in, whatever else is written meanwhile."""
@@ -88,6 +96,36 @@ class TableClusterRows:
                 {**_keys(cluster), **cluster.to_dict(), "wake_requested_at": format_time(now)}
             )
 
+    def slots(self, cluster: ClusterRef) -> Slots:
+        """Who holds a slot; nobody when there is no row yet."""
+        try:
+            with translated(f"slots of {cluster.cluster_name}"):
+                row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, _SLOTS).values())
+        except NotFoundError:
+            return Slots({})
+        return Slots(json.loads(row["holders"]), row.metadata["etag"])
 
-def _keys(cluster: ClusterRef) -> dict[str, str]:
-    return {"PartitionKey": key_part(cluster.key), "RowKey": "observation"}
+    def write_slots(self, cluster: ClusterRef, slots: Slots) -> bool:
+        """Replace the holders where nobody wrote since ``slots`` was read."""
+        entity = {**_keys(cluster, _SLOTS), "holders": json.dumps(dict(slots.holders))}
+        return self._write_guarded(cluster, entity, slots.etag)
+
+    def _write_guarded(self, cluster: ClusterRef, entity: Mapping[str, Any], etag: str) -> bool:
+        from azure.core import MatchConditions
+        from azure.data.tables import UpdateMode
+
+        try:
+            with translated(f"cluster {cluster.cluster_name}"):
+                if etag:
+                    self._tables.client(CLUSTERS).update_entity(
+                        entity, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
+                    )
+                else:
+                    self._tables.client(CLUSTERS).create_entity(entity)
+        except ConflictError:
+            return False
+        return True
+
+
+def _keys(cluster: ClusterRef, row: str = _OBSERVATION) -> dict[str, str]:
+    return {"PartitionKey": key_part(cluster.key), "RowKey": row}

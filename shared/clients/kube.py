@@ -65,9 +65,18 @@ class KubeClient:
         namespace: of everything but nodes.
         token: gives a bearer token that is still good; asked for every request.
         page: objects of one page of a list.
+        timeout: seconds to connect, and seconds of silence before an answer is given up.
     """
 
-    def __init__(self, access: KubeAccess, namespace: str, token: Callable[[], str], *, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        access: KubeAccess,
+        namespace: str,
+        token: Callable[[], str],
+        *,
+        page: int = PAGE,
+        timeout: tuple[float, float] = (5, 30),
+    ) -> None:
         from kubernetes.client import ApiClient, Configuration
 
         configuration = Configuration(host=access.server)
@@ -75,7 +84,8 @@ class KubeClient:
         configuration.connection_pool_maxsize = 32
         configuration.ca_cert_data = access.ca or None
         self._api: Any = ApiClient(configuration)
-        self._server, self._namespace, self._token, self._page = access.server, namespace, token, page
+        self._server, self._namespace, self._token = access.server, namespace, token
+        self._page, self._timeout = page, timeout
 
     def jobs(self, selector: str) -> list[dict[str, Any]]:
         """All Jobs of the namespace that match: a consistent LIST in pages, never from the watch cache."""
@@ -186,7 +196,7 @@ class KubeClient:
         url = self._server + path + (f"?{urlencode(query)}" if query else "")
         try:
             response = self._api.call_api(
-                method, url, headers, None if body is None else dict(body), _request_timeout=(5, 30)
+                method, url, headers, None if body is None else dict(body), _request_timeout=self._timeout
             )
             data: bytes = response.read() if last is None else _last(response.response.stream(), last)
             if response.status >= 300:

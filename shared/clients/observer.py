@@ -72,7 +72,7 @@ def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None
     phase = _PHASES.get(seen.outcome)
 
     def change(row: Search) -> Search:
-        if row.is_terminal:
+        if not row.is_active:
             return row
         row = replace(row, progress=seen.progress, jobs=seen.jobs, observed_at=snapshot.observed_at, stale_reason=None)
         if row.phase in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING) and phase is not None and phase != row.phase:
@@ -87,5 +87,5 @@ def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None
 def _mark_stale(search: Search, error: ElbError) -> None:
     """The last state stays; the row says since when it is old and why."""
     clients().searches.update(
-        search.owner, search.job_id, lambda row: row if row.is_terminal else replace(row, stale_reason=error.message)
+        search.owner, search.job_id, lambda row: row if not row.is_active else replace(row, stale_reason=error.message)
     )

@@ -19,6 +19,7 @@ from shared.clients.arm import Arm, AzureArm
 from shared.clients.blobs import AzureBlobs, Blobs
 from shared.clients.cluster_rows import ClusterRows, TableClusterRows
 from shared.clients.credentials import TokenCredential, make_credential
+from shared.clients.event_log import EventLog, TableEventLog
 from shared.clients.kube import Kube, KubeClient
 from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
 from shared.clients.search_store import SearchStore, TableSearchStore
@@ -48,6 +49,10 @@ class Clients(Protocol):
         """Where looks at clusters are agreed."""
 
     @property
+    def events(self) -> EventLog:
+        """Histories of searches."""
+
+    @property
     def arm(self) -> Arm:
         """Azure Resource Manager."""
 
@@ -74,6 +79,7 @@ class AzureClients:
         self._tables: Tables | None = None
         self._searches: SearchStore | None = None
         self._clusters: ClusterRows | None = None
+        self._events: EventLog | None = None
         self._arm: Arm | None = None
         self._blobs: OrderedDict[str, Blobs] = OrderedDict()
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
@@ -110,6 +116,14 @@ class AzureClients:
             if self._clusters is None:
                 self._clusters = TableClusterRows(self.tables)
             return self._clusters
+
+    @property
+    def events(self) -> EventLog:
+        """Histories of searches."""
+        with self._lock:
+            if self._events is None:
+                self._events = TableEventLog(self.tables)
+            return self._events
 
     @property
     def arm(self) -> Arm:

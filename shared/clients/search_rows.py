@@ -30,11 +30,12 @@ _TIMES = (
     "cancel_requested_at",
     "results_expire_at",
 )
-_TEXTS = ("job_id", "owner", "program", "database", "title", "source")
+_TEXTS = ("job_id", "owner", "program", "database", "title", "source", "idempotency_key")
 _CLUSTER = ("subscription_id", "resource_group", "cluster_name", "storage_account")
 _PROGRESS = tuple(f"progress_{name}" for name in ("total", "pending", "running", "succeeded", "failed"))
 _STATE = ("schema", "status", "phase", "waiting_reason", "stale_reason", "attempt", "run", "expected_jobs")
-COLUMNS = (*_TEXTS, *_TIMES, *_CLUSTER, *_PROGRESS, *_STATE)
+_ORIGIN = ("engine", "cloned_from", "delete_run", "all_succeeded_looks", "aliases")
+COLUMNS = (*_TEXTS, *_TIMES, *_CLUSTER, *_PROGRESS, *_STATE, *_ORIGIN)
 """All but the payload: what a list reads."""
 
 
@@ -57,6 +58,11 @@ def columns_of(search: Search) -> dict[str, Any]:
         "stale_reason": (search.stale_reason or "")[:2000],
         "attempt": search.attempt,
         "run": search.run,
+        "engine": search.engine,
+        "cloned_from": search.cloned_from or "",
+        "delete_run": search.delete_run,
+        "all_succeeded_looks": search.all_succeeded_looks,
+        "aliases": ",".join(search.aliases),
         "expected_jobs": -1 if search.expected_jobs is None else search.expected_jobs,
     }
     return columns
@@ -97,6 +103,11 @@ def search_of(row: Mapping[str, Any], etag: str = "") -> Search:
         stale_reason=row.get("stale_reason") or None,
         attempt=int(row.get("attempt", 1)),
         run=int(row.get("run", 1)),
+        engine=row.get("engine") or "native",
+        cloned_from=row.get("cloned_from") or None,
+        delete_run=int(row.get("delete_run", 0)),
+        all_succeeded_looks=int(row.get("all_succeeded_looks", 0)),
+        aliases=tuple(filter(None, str(row.get("aliases", "")).split(","))),
         expected_jobs=None if expected < 0 else expected,
         progress=Progress.from_dict({name.removeprefix("progress_"): row.get(name, 0) for name in _PROGRESS}),
         etag=etag,

@@ -65,6 +65,9 @@ class SearchStore(Protocol):
     def active(self, cluster_key: str) -> list[Search]:
         """The searches of a cluster that have not ended, with payloads, oldest first."""
 
+    def delete(self, search: Search) -> None:
+        """Remove a search's rows; what is gone already is fine."""
+
 
 class TableSearchStore:
     """The store on Azure Tables, with payloads that do not fit in blobs."""
@@ -156,11 +159,14 @@ class TableSearchStore:
             if not differing:
                 return before
             self._write_payload(after, differing)
+            if after.is_active and not before.is_active:
+                with translated(f"index row of {job_id}"):  # before the row, as when it is created
+                    self._tables.client(INDEX).upsert_entity(self._active_row(after))
             try:
                 self._merge(owner, job_id, differing, before.etag)
             except ConflictError:
                 continue
-            if after.is_terminal and not before.is_terminal:
+            if before.is_active and not after.is_active:
                 self._drop_index([self._active_row(after)])
             return after
         raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
@@ -193,11 +199,21 @@ class TableSearchStore:
         found = []
         for row in rows:
             search = self._pointed_at(row)
-            if search is not None and search.is_terminal:
+            if search is not None and not search.is_active:
                 self._drop_index([row])
             elif search is not None:
                 found.append(search)
         return sorted(found, key=lambda s: s.created_at)
+
+    def delete(self, search: Search) -> None:
+        """Remove a search's rows: the idempotency row, then the row itself, then what points at it."""
+        partition = owner_key(search.owner)
+        with translated(f"search {search.job_id}"):
+            table = self._tables.client(SEARCHES)
+            if search.idempotency_key:
+                table.delete_entity(partition, f"i:{search.idempotency_key}")
+            table.delete_entity(partition, _row_key(search.job_id))
+        self._drop_index(self._index_rows(search))
 
     def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
         try:

@@ -15,6 +15,7 @@ from shared.domain.errors import ConflictError, NotFoundError, TransientError
 SEARCHES = "elbsearches"
 INDEX = "elbindex"
 CLUSTERS = "elbclusters"
+EVENTS = "elbevents"
 _MAX_KEY_PART = 400
 """Characters. A key may have 1 KiB, which is 512 UTF-16 units, and a part is not the whole key."""
 

@@ -21,8 +21,8 @@ DEFAULT_MAX_TARGET_SEQS = 500
 """Defaults of BLAST+ itself (BLAST Command Line Applications User Manual, appendix "Options")."""
 
 _FLAGS = frozenset({"-ungapped", "-lcase_masking", "-subject_besthit", "-use_sw_tback"})
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
-_WORD = re.compile(r"[A-Za-z0-9_.+,-]+")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+,-]*")
 _WITH_VALUE: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys(
         (
@@ -46,7 +46,7 @@ _WITH_VALUE: Mapping[str, re.Pattern[str]] = {
         ),
         _NUMBER,
     ),
-    **dict.fromkeys(("-dust", "-seg"), re.compile(r"yes|no|\d+(\.\d+)? \d+(\.\d+)? \d+(\.\d+)?")),
+    **dict.fromkeys(("-dust", "-seg"), re.compile(r"yes|no|\d+(\.\d+)? \d+(\.\d+)? \d+(\.\d+)?", re.ASCII)),
     **dict.fromkeys(("-strand", "-template_type", "-matrix", "-comp_based_stats"), _WORD),
     **dict.fromkeys(("-soft_masking", "-sum_stats"), re.compile(r"true|false")),
     **dict.fromkeys(("-template_length",), _NUMBER),
@@ -122,7 +122,7 @@ class BlastOptions:
         return [program.value, "-db", database, "-outfmt", self.outfmt.text(), *self._common()]
 
     def _common(self) -> list[str]:
-        arguments = ["-evalue", f"{self.evalue:g}", "-max_target_seqs", str(self.max_target_seqs)]
+        arguments = ["-evalue", _decimal(self.evalue), "-max_target_seqs", str(self.max_target_seqs)]
         if self.task:
             arguments += ["-task", self.task]
         if self.word_size is not None:
@@ -146,6 +146,12 @@ def read_options(program: Program, data: Mapping[str, Any]) -> BlastOptions:
         word_size=data.get("word_size"),
         extra=_read_extra(data.get("extra") or ""),
     )
+
+
+def _decimal(number: float) -> str:
+    """The number as people write it, and never another one: ``10``, ``1e-05``, ``0.123456789``."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _read_extra(text: str) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ SEARCH_ORCHESTRATOR: Final = "search_orchestrator"
 MONITOR_ORCHESTRATOR: Final = "monitor_orchestrator"
 WARMUP_ORCHESTRATOR: Final = "warmup_orchestrator"
 SHARDS_ORCHESTRATOR: Final = "shards_orchestrator"
+CLI_SUBMIT_ORCHESTRATOR: Final = "cli_submit_orchestrator"
+REMOVAL_ORCHESTRATOR: Final = "removal_orchestrator"
+DELETION_ORCHESTRATOR: Final = "deletion_orchestrator"
 
 WAKE_EVENT: Final = "wake"
 """Raised for a monitor when there may be something new to see; it carries no truth."""
@@ -23,10 +26,18 @@ CHECK_RESULTS: Final = "check_results"
 MERGE_BATCH: Final = "merge_batch"
 PUBLISH_RESULTS: Final = "publish_results"
 STOP_SEARCH_JOBS: Final = "stop_search_jobs"
+REMOVE_SEARCH_OBJECTS: Final = "remove_search_objects"
+WAKE_WAITING: Final = "wake_waiting"
+CHECK_DELETION: Final = "check_deletion"
+DELETE_SEARCH_BLOBS: Final = "delete_search_blobs"
+DELETE_SEARCH_ROW: Final = "delete_search_row"
 PLAN_WARMUP: Final = "plan_warmup"
 CREATE_WARMUP_JOB: Final = "create_warmup_job"
 OBSERVE_WARMUP: Final = "observe_warmup"
 PREPARE_SHARDS: Final = "prepare_shards"
+START_CLI_SUBMIT: Final = "start_cli_submit"
+CHECK_CLI_SUBMIT: Final = "check_cli_submit"
+REMOVE_CLI_SUBMIT: Final = "remove_cli_submit"
 
 
 def search_instance(job_id: str, run: int) -> str:
@@ -39,3 +50,8 @@ def search_instance(job_id: str, run: int) -> str:
 def monitor_instance(job_id: str, run: int) -> str:
     """Instance id of the monitor that the run-th orchestration of a search has."""
     return f"monitor-{search_instance(job_id, run)}"
+
+
+def cli_submit_instance(job_id: str, run: int) -> str:
+    """Instance id of the child that submits the run-th orchestration of a search by the command line."""
+    return f"cli-{search_instance(job_id, run)}"

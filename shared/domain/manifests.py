@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.names import blast_job_name, label_value, warmup_job_name
-from shared.domain.snapshot import JOB_ID_ENV, JOB_ID_LABEL
+from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_ENV, JOB_ID_LABEL
 
 MANAGED_BY = "elb-control-plane"
 SCRIPTS_CONFIG_MAP = "elb-control-scripts"
@@ -90,6 +90,7 @@ class BlastJob:
         labels = {
             "app": APP_BLAST,
             JOB_ID_LABEL: self.job_id,
+            ATTEMPT_LABEL: str(self.attempt),
             "db": label_value(self.database),
             "shard": f"{self.shard:02d}",
             "batch": f"{self.batch:03d}",

@@ -15,30 +15,27 @@ from shared.domain.errors import PermanentError
 
 CACHE_SHARE = 0.5
 """Part of a node's memory that databases may fill."""
-_UNITS: dict[str, int | Fraction] = {
-    "": 1,
-    "m": Fraction(1, 1000),
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
+TAINT = ("workload", "blast")
+"""Key and value of the taint that the product's pods tolerate (``shared.domain.manifests``)."""
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
+_UNITS: dict[str, Fraction] = {
+    "": Fraction(1),
+    **{unit: Fraction(1, 1000**power) for power, unit in enumerate("mun", 1)},
+    **{unit: Fraction(1000**power) for power, unit in enumerate("kMGTPE", 1)},
+    **{f"{unit}i": Fraction(1024**power) for power, unit in enumerate("KMGTPE", 1)},
 }
 
 
 def parse_quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: ``8Gi`` -> 8589934592, ``500m`` -> 0.5.
+    """A Kubernetes quantity as a number: ``8Gi`` -> 8589934592, ``500m`` -> 0.5, ``12e3`` -> 12000.
 
     Raises:
         ValueError: the text is not a quantity.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMGTm]|[KMGT]i)?", text)
+    match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"not a Kubernetes quantity: {text!r}")
-    return float(Fraction(match[1]) * Fraction(_UNITS[match[2] or ""]))
+    return float(Fraction(match[1]) * Fraction(10) ** int(match[2] or 0) * _UNITS[match[3] or ""])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +97,15 @@ def read_node(obj: Mapping[str, Any], held_bytes: int = 0) -> NodeView:
         name=meta["name"],
         memory_bytes=int(parse_quantity(memory)),
         ready=ready and not meta.get("deletionTimestamp"),
-        schedulable=not spec.get("unschedulable"),
+        schedulable=not spec.get("unschedulable") and all(map(_is_tolerated, spec.get("taints") or ())),
         system=mode == "system",
         blast_pool=labels.get("workload") == "blast",
         held_bytes=held_bytes,
     )
+
+
+def _is_tolerated(taint: Mapping[str, Any]) -> bool:
+    return taint.get("effect") == "PreferNoSchedule" or (taint.get("key"), taint.get("value")) == TAINT
 
 
 def candidates(nodes: Sequence[NodeView]) -> tuple[NodeView, ...]:
@@ -130,7 +131,8 @@ def plan_warmup(
     """Choose the layout and place its shards.
 
     The smallest prepared layout with at least max(nodes, database / budget) shards whose shards fit is taken; where
-    no layout has that many, the largest one. A shard that already lies on a usable node stays there.
+    no such layout fits, the largest of the others that does. A shard that already lies on a usable node stays there,
+    unless the rest would then not fit.
 
     Args:
         database: its name, for messages.
@@ -161,7 +163,7 @@ def plan_warmup(
     big_enough = sorted(n for n in layouts if n >= wanted)
     too_few = sorted((n for n in layouts if n < wanted), reverse=True)
     for layout in (*big_enough, *too_few):
-        plan = _place(layouts[layout], usable, placed or {})
+        plan = _place(layouts[layout], usable, placed or {}) or _place(layouts[layout], usable, {})
         if plan is not None:
             return WarmupPlan(layout, plan)
     raise _does_not_fit(database, layouts, usable, total)
@@ -170,16 +172,15 @@ def plan_warmup(
 def _place(
     sizes: Sequence[int], nodes: Sequence[NodeView], placed: Mapping[int, str]
 ) -> tuple[PlannedShard, ...] | None:
-    """Shards to nodes: those placed stay, the others go to the node that holds fewest, then has most room."""
+    """Shards to nodes: those placed stay; of the others, the largest first, each to the node that holds fewest."""
     fillings = {n.name: _Filling(n, n.budget_bytes) for n in nodes}
     result: dict[int, str] = {}
     for shard, node in placed.items():
         if shard < len(sizes) and node in fillings and fillings[node].free >= sizes[shard]:
             _put(fillings[node], shard, sizes[shard])
             result[shard] = node
-    for shard, size in enumerate(sizes):
-        if shard in result:
-            continue
+    for shard in sorted(set(range(len(sizes))) - set(result), key=lambda s: (-sizes[s], s)):
+        size = sizes[shard]
         fitting = [f for f in fillings.values() if f.free >= size]
         if not fitting:
             return None
@@ -206,9 +207,16 @@ def _does_not_fit(
             f"the largest shard of {database} has {smallest_shard} bytes; a node has room for {budget}",
             "prepare more shards, or use nodes with more memory",
         )
-    needed = -(-total // budget)
+    needed = min(_nodes_needed(sizes, nodes, budget) for sizes in layouts.values() if max(sizes) <= budget)
     return PermanentError(
         "cluster_too_small",
         f"database {database} has {total} bytes; the {len(nodes)} nodes have room for {have}",
-        f"scale the BLAST node pool to {max(needed, len(nodes) + 1)} nodes",
+        f"scale the BLAST node pool to {needed} nodes",
     )
+
+
+def _nodes_needed(sizes: Sequence[int], nodes: Sequence[NodeView], budget: int) -> int:
+    """How many nodes would hold the shards, if those to come have room for ``budget`` bytes. Shards are not cut."""
+    largest = max(sizes)
+    left = len(sizes) - sum(n.budget_bytes // largest for n in nodes)
+    return len(nodes) + max(1, -(-left // (budget // largest)))

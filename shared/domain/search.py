@@ -115,6 +115,12 @@ class Search:
     cancel_requested_at: datetime | None = None
     progress: Progress = field(default_factory=Progress)
     results_expire_at: datetime | None = None
+    engine: str = "native"
+    cloned_from: str | None = None
+    idempotency_key: str = ""
+    delete_run: int = 0
+    all_succeeded_looks: int = 0
+    aliases: tuple[str, ...] = ()
     # payload: what can grow
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -136,6 +142,16 @@ class Search:
         return self.phase in TERMINAL
 
     @property
+    def is_active(self) -> bool:
+        """Whether somebody must still bring the search to its end."""
+        return not self.is_terminal and not self.is_being_deleted
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether a delete was asked for and has not come to its end."""
+        return self.phase in (Phase.DELETING, Phase.DELETE_FAILED)
+
+    @property
     def ref(self) -> dict[str, Any]:
         """What orchestrations and activities carry to find the row: references, never contents."""
         return {"job_id": self.job_id, "owner": self.owner, "run": self.run}
@@ -146,8 +162,8 @@ def enter_phase(search: Search, phase: Phase, at: datetime, reason: str | None =
 
     A change that the transition table does not have (a late writer, a repeated activity) changes nothing.
     """
-    if not may_follow(search.phase, phase):
-        return search
+    if not may_follow(search.phase, phase) or (search.is_terminal and phase is Phase.PREPARING):
+        return search  # only ``retried`` leads back to the beginning
     steps = search.steps
     step = STEP_OF_PHASE.get(phase)
     if step is not None:
@@ -165,6 +181,44 @@ def finish_step(
 ) -> Search:
     """End one step with what it did."""
     return replace(search, steps=finish(search.steps, name, at, detail, status))
+
+
+def request_cancel(search: Search, at: datetime) -> Search:
+    """Write the durable cancel marker; a search that has ended, or has it already, stays as it is."""
+    if search.is_terminal or search.cancel_requested_at is not None or not may_follow(search.phase, Phase.CANCELLING):
+        return search
+    return replace(search, phase=Phase.CANCELLING, waiting_reason=None, cancel_requested_at=at)
+
+
+def cancelled(search: Search, at: datetime) -> Search:
+    """Nothing of the search is left on its cluster: it is cancelled. Only from cancelling."""
+    if search.phase is not Phase.CANCELLING:
+        return search
+    steps = end_open_steps(search.steps, at, StepStatus.FAILED)
+    return replace(search, phase=Phase.CANCELLED, waiting_reason=None, completed_at=at, steps=steps)
+
+
+def retried(search: Search, at: datetime) -> Search:
+    """A new attempt of a failed or cancelled search; anything else stays as it is."""
+    if search.phase not in (Phase.FAILED, Phase.CANCELLED):
+        return search
+    return replace(
+        search,
+        phase=Phase.PREPARING,
+        attempt=search.attempt + 1,
+        run=search.run + 1,
+        waiting_reason=None,
+        completed_at=None,
+        error=None,
+        stale_reason=None,
+        expected_jobs=None,
+        jobs_created_at=None,
+        cancel_requested_at=None,
+        all_succeeded_looks=0,
+        progress=Progress(),
+        jobs=(),
+        steps=begin(new_timeline(), StepName.PREPARING, at),
+    )
 
 
 def complete(search: Search, at: datetime, expires_at: datetime) -> Search:

@@ -15,6 +15,8 @@ from shared.domain.times import parse_time
 
 JOB_ID_LABEL = "elb-job-id"
 JOB_ID_ENV = "BLAST_ELB_JOB_ID"
+ATTEMPT_LABEL = "elb-attempt"
+"""On the product's own Jobs: the attempt of the search that they belong to."""
 
 
 class JobState(StrEnum):

@@ -116,13 +116,16 @@ def _transitions() -> dict[Phase, frozenset[Phase]]:
     table[Phase.CANCELLING] = {Phase.CANCELLING, Phase.CANCELLED, Phase.FAILED, Phase.COMPLETED}
     for phase in TERMINAL:
         table[phase] = {phase, Phase.DELETING}
+    for phase in (Phase.FAILED, Phase.CANCELLED):
+        table[phase].add(Phase.PREPARING)
     table[Phase.DELETING] = {Phase.DELETING, Phase.DELETE_FAILED}
     table[Phase.DELETE_FAILED] = {Phase.DELETE_FAILED, Phase.DELETING}
     return {phase: frozenset(after) for phase, after in table.items()}
 
 
 TRANSITIONS = _transitions()
-"""Which phases may follow which. Only the results gate's phase leads to ``completed``."""
+"""Which phases may follow which. Only the results gate's phase leads to ``completed`` (and a cancel that came while the
+results were already published); a retry leads from a failure or a cancel back to the beginning."""
 
 
 def status_of(phase: Phase) -> Status:

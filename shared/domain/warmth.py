@@ -82,16 +82,21 @@ def parse_log(text: str) -> tuple[Mapping[str, Any] | None, str]:
                 parsed = json.loads(line[len(MARKER) :])
             except ValueError:  # a marker cut by the tail's limit: the one before it still holds
                 continue
-            if isinstance(parsed, dict):
+            if isinstance(parsed, dict) and isinstance(parsed.get("phase"), str):
                 marker = parsed
         elif line.strip():
             last_line = line.strip()[:500]
     return marker, last_line
 
 
-def _percent(phase: ShardPhase, marker: Mapping[str, Any] | None) -> float:
-    done, total = (float((marker or {}).get(k) or 0) for k in ("done", "total"))
-    part = min(1.0, done / total) if total else 0.0
+def _phase(name: object) -> ShardPhase | None:
+    return ShardPhase(name) if isinstance(name, str) and name in set(ShardPhase) else None
+
+
+def _percent(phase: ShardPhase | None, marker: Mapping[str, Any]) -> float:
+    """Percent of one shard. A marker that says ``failed`` has in ``during`` the phase that it happened in."""
+    done, total = (n if isinstance(n, int) else 0 for n in (marker.get("done"), marker.get("total")))
+    part = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
     match phase:
         case ShardPhase.COPYING_FILES:
             return 70 * part
@@ -101,6 +106,9 @@ def _percent(phase: ShardPhase, marker: Mapping[str, Any] | None) -> float:
             return 80 + 20 * part
         case ShardPhase.COMPLETED:
             return 100.0
+        case ShardPhase.FAILED:
+            during = _phase(marker.get("during"))
+            return _percent(during, marker) if during is not ShardPhase.FAILED else 0.0
         case _:
             return 0.0
 
@@ -114,13 +122,13 @@ def shard_status(job: JobView, pods: Sequence[PodView], log: str) -> ShardStatus
         log: the tail of the newest pod's log.
     """
     marker, last_line = parse_log(log)
-    reported = ShardPhase(marker["phase"]) if marker and marker.get("phase") in set(ShardPhase) else None
+    reported = _phase(marker["phase"]) if marker else None
     pod = pods[0] if pods else None
-    percent = _percent(reported or ShardPhase.WAITING, marker)
+    percent = _percent(reported, marker or {})
     if job.state is JobState.SUCCEEDED:
         phase, percent = ShardPhase.COMPLETED, 100.0
     elif job.state is JobState.FAILED:
-        phase = ShardPhase.FAILED
+        phase, percent = ShardPhase.FAILED, min(percent, 99.0)
     elif pod is None or pod.phase == "Pending":
         phase, percent = ShardPhase.WAITING, 0.0
     elif reported is None or reported in (ShardPhase.COMPLETED, ShardPhase.FAILED):
@@ -242,7 +250,7 @@ def warmup_status(
         ready_nodes: nodes that exist and are Ready.
         current_version: the source version that storage has now; None when it is not known.
     """
-    jobs = sorted((j for j in snapshot.jobs if not j.deleting), key=lambda j: j.labels.get("shard", ""))
+    jobs = sorted(_of_newest_layout(snapshot), key=lambda j: int(j.labels.get("shard") or 0))
     shards = []
     for job in jobs:
         pods = snapshot.pods_of(job)
@@ -264,6 +272,13 @@ def warmup_status(
     )
 
 
+def _of_newest_layout(snapshot: ClusterSnapshot) -> list[JobView]:
+    """The Jobs that count: those of a layout that another one has replaced say nothing about the database's shards."""
+    jobs = [j for j in snapshot.jobs if not j.deleting]
+    newest = max(jobs, key=lambda j: (j.created_at is not None, j.created_at, j.name), default=None)
+    return [j for j in jobs if newest and j.annotations.get(LAYOUT) == newest.annotations.get(LAYOUT)]
+
+
 def _state(
     jobs: Sequence[JobView],
     shards: Sequence[ShardStatus],
@@ -280,7 +295,7 @@ def _state(
         return Warmth.STALE, f"shards of {len(versions)} source versions: {', '.join(sorted(versions))}"
     if current_version is not None and versions != {current_version}:
         return Warmth.STALE, f"warm for source version {versions.pop()}, storage has {current_version}"
-    gone = sorted({s.node for s in shards if s.phase is ShardPhase.COMPLETED} - ready_nodes)
+    gone = sorted({s.node for s in shards if s.node} - ready_nodes)
     if gone:
         return Warmth.STALE, f"node {', '.join(gone)} is gone or not ready"
     if len(jobs) >= max(layout, 1) and all(j.state is JobState.SUCCEEDED for j in jobs):

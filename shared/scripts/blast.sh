@@ -13,15 +13,16 @@ say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$*"; }
 transfer() {
     local url=$1 fault=$2 status
     shift 2
-    status=$(curl --silent --show-error --retry 4 --retry-all-errors --max-time 3600 \
-        --write-out '%{http_code}' "$@" "$url" 2>transfer.err)
-    if [[ $status == 2* ]]; then return 0; fi
+    if status=$(curl --silent --show-error --retry 4 --retry-all-errors --max-time 3600 \
+        --write-out '%{http_code}' "$@" "$url" 2>transfer.err) && [[ $status == 2* ]]; then return 0; fi
     say "transfer failed: HTTP $status $(tr '\n' ' ' <transfer.err | sed 's/?[^ ]*//g' | tail -c 500)"
     if [[ $status == 401 || $status == 403 ]]; then exit 65; fi
     exit "$fault"
 }
 
 say "job ${BLAST_ELB_JOB_ID:-unknown} on $(hostname)"
+# An unset variable would end the script with 1, which is BLAST's own code for a bad query.
+[[ -n ${ELB_QUERY_URL:-} && -n ${ELB_RESULT_URL:-} && $# -gt 0 ]] || { say "URLs or the command are missing"; exit 70; }
 transfer "$ELB_QUERY_URL" 64 --output query.fa.gz
 gzip -dc query.fa.gz >query.fa || { say "the batch is not gzip"; exit 64; }
 

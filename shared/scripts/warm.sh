@@ -3,25 +3,29 @@
 #
 # Leftovers removed -> volumes (AzCopy, 3 tries) -> blastdbcheck -> touched into RAM (vmtouch) -> marker -> completed.
 # The marker is per database and shard, holds the source version and is written last; one that does not match means a
-# new download. One machine-readable line per change: ELB_PHASE {"phase":...,"done":...,"total":...}.
+# new download. One machine-readable line per change: ELB_PHASE {"phase":...,"done":...,"total":...}; the one that says
+# "failed" has in "during" the phase that it happened in.
 set -uo pipefail
 root=${ELB_ROOT:-/blast/blastdb}
 folder=$root/$ELB_DB
 marker=$folder/.warm-$ELB_LAYOUT-$ELB_SHARD
+scratch=${TMPDIR:-/tmp}
+during=starting done_bytes=0 total=0
 mkdir -p "$folder" || exit 70
 
 say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$*"; }
 phase() { # phase NAME DONE TOTAL [MESSAGE]
-    printf 'ELB_PHASE {"phase":"%s","done":%d,"total":%d,"message":"%s","at":"%s"}\n' \
-        "$1" "$2" "$3" "${4:-}" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)"
+    if [[ $1 != failed ]]; then during=$1 done_bytes=$2; fi
+    printf 'ELB_PHASE {"phase":"%s","during":"%s","done":%d,"total":%d,"message":"%s","at":"%s"}\n' \
+        "$1" "$during" "$2" "$3" "${4:-}" "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)"
 }
 fail() { # fail EXIT-CODE MESSAGE
-    phase failed 0 0 "$2"
+    phase failed "$done_bytes" "$total" "$2"
     say "$2"
     exit "$1"
 }
 
-names=() total=0
+names=()
 while read -r size path; do
     [[ -n $path ]] || continue
     names+=("${path##*/}")
@@ -44,14 +48,19 @@ complete() { # every file is there with the size that storage has
     done <<<"$ELB_FILES"
 }
 
+remove_leftovers() { # of this shard's files: other shards may be on their way to the same folder
+    local name
+    for name in "${names[@]}"; do find "$folder" -name ".azDownload-*-$name" -delete; done
+}
+
 phase starting 0 "$total" "database $ELB_DB shard $ELB_SHARD on $(hostname)"
-find "$folder" -name '.azDownload-*' -delete
+remove_leftovers
 
 copy() {
     local pattern log=$folder/.copy-$ELB_LAYOUT-$ELB_SHARD.log pid code
     pattern=$(IFS=';'; echo "${names[*]}")
     # One AzCopy start brings all files; the address carries a signature and is never printed.
-    AZCOPY_LOG_LOCATION=/tmp/azcopy AZCOPY_JOB_PLAN_LOCATION=/tmp/azcopy AZCOPY_DISABLE_SYSLOG=true \
+    AZCOPY_LOG_LOCATION=$scratch/azcopy AZCOPY_JOB_PLAN_LOCATION=$scratch/azcopy AZCOPY_DISABLE_SYSLOG=true \
         azcopy copy "${ELB_SOURCE_URL%%\?*}/$ELB_DB/*?${ELB_SOURCE_URL#*\?}" "$folder" --from-to BlobLocal \
         --include-pattern "$pattern" --overwrite true --check-length=true --output-level essential >"$log" 2>&1 &
     pid=$!
@@ -61,14 +70,16 @@ copy() {
     done
     wait "$pid"
     code=$?
-    if [[ $code -ne 0 ]]; then sed 's/?[^ ]*sig=[^ ]*//g' "$log" | tail -n 20; fi
-    if grep -q AuthorizationPermissionMismatch "$log"; then
+    if [[ $code -eq 0 ]]; then
+        cause="download_failed: files are missing or incomplete after the copy"
+    elif grep -q AuthorizationPermissionMismatch "$log"; then
         cause="storage_denied: the role is missing or does not act yet (60-180 s)"
     elif grep -q AuthorizationFailure "$log"; then
         cause="storage_denied: the firewall of the storage account does not allow the nodes' subnet"
     else
         cause="download_failed: AzCopy ended with exit code $code"
     fi
+    if [[ $code -ne 0 ]]; then sed 's/?[^ ]*sig=[^ ]*//g' "$log" | tail -n 20; fi
     rm -f "$log"
     return "$code"
 }
@@ -81,10 +92,9 @@ else
     for try in 1 2 3; do
         phase copying_files "$(copied_bytes)" "$total" "try $try"
         if copy && complete; then cause=""; break; fi
-        cause=${cause:-"download_failed: files are missing or incomplete after the copy"}
         say "try $try: $cause"
-        find "$folder" -name '.azDownload-*' -delete
-        sleep $((try * 2))
+        remove_leftovers
+        if ((try < 3)); then sleep $((try * 2)); fi
     done
     [[ -z $cause ]] || fail 64 "$cause"
     phase copying_files "$total" "$total"
@@ -101,8 +111,8 @@ verify() {
         blastdbcmd -db "$ELB_VOLUMES" -dbtype "$ELB_DBTYPE" -info
     fi && blastdbcmd -db "$ELB_ALIAS" -dbtype "$ELB_DBTYPE" -info
 }
-if ! (verify) >/tmp/check.log 2>&1; then
-    tail -n 20 /tmp/check.log
+if ! (verify) >"$scratch/check.log" 2>&1; then
+    tail -n 20 "$scratch/check.log"
     rm -f "$marker"
     fail 66 "bad_database: blastdbcheck refused the volumes of $ELB_ALIAS"
 fi

@@ -68,7 +68,9 @@ class Place:
         """Set the ARM emulator's faults; none ends them."""
         url = self.stack.stack_json["arm"] + "/control/faults"
         headers = {"Authorization": f"Bearer {self.stack.identity.arm_token}"}
-        httpx.put(url, json={"faults": list(faults)}, headers=headers).raise_for_status()
+        httpx.put(
+            url, json={"faults": [{"path": "managedClusters", **fault} for fault in faults]}, headers=headers
+        ).raise_for_status()
 
 
 @pytest.fixture(scope="session")

@@ -110,9 +110,7 @@ class TestSameKey:
         assert (caught.value.code, caught.value.status) == ("idempotency_key_reused", 409)
         assert index_rows(clients, other) == 0
 
-    def test_other_bodies_at_once_leave_nothing(
-        self, searches: SearchStore, clients: AzureClients, owner: str
-    ) -> None:
+    def test_other_bodies_at_once_leave_nothing(self, searches: SearchStore, clients: AzureClients, owner: str) -> None:
         key, wanted = a_key(), [a_search(owner) for _ in range(8)]
 
         def create(number: int) -> Search | ConflictError:
@@ -124,7 +122,9 @@ class TestSameKey:
         made = at_once(8, create)
         (won,) = [each for each in made if isinstance(each, Search)]
         assert {each.code for each in made if isinstance(each, ConflictError)} == {"idempotency_key_reused"}
-        assert [index_rows(clients, each) for each in wanted] == [3 if each.job_id == won.job_id else 0 for each in wanted]
+        assert [index_rows(clients, each) for each in wanted] == [
+            3 if each.job_id == won.job_id else 0 for each in wanted
+        ]
 
     def test_it_is_the_owners_own(self, searches: SearchStore, owner: str) -> None:
         key = a_key()
@@ -152,9 +152,9 @@ class TestLostAnswer:
         self, place: Place, searches: SearchStore, clients: AzureClients, owner: str
     ) -> None:
         search, key = a_search(owner), a_key()
-        with place.table.breaking(Rule("POST", r"\$batch", times=9, forward=True)):
-            with pytest.raises(TransientError) as caught:
-                searches.create(search, key)
+        rule = Rule("POST", r"\$batch", times=9, forward=True)
+        with place.table.breaking(rule), pytest.raises(TransientError) as caught:
+            searches.create(search, key)
         assert caught.value.code == "state_unavailable"
         assert index_rows(clients, search) == 3
         again, created = searches.create(a_search(owner), key)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import http.client
 import re
 import socket
+import ssl
 import struct
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
@@ -46,6 +49,7 @@ class Rule:
         times: how many requests it meets.
         status: what the caller gets in place of the answer; 0 is a connection that breaks.
         forward: whether the request reaches the server all the same.
+        gate: when given, the answer waits until it is set.
         headers: of the answer.
         body: of the answer.
     """
@@ -55,6 +59,7 @@ class Rule:
     times: int = 1
     status: int = 0
     forward: bool = False
+    gate: threading.Event | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
@@ -63,14 +68,24 @@ class Rule:
         return self.times > 0 and self.method in ("", method) and re.search(self.path, path) is not None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hangs up is what some tests are about."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 class Wire:
     """The server in between.
 
     Args:
         target: ``http://host:port`` of the real one; empty for none, where rules give all the answers.
+        tls: to serve https.
     """
 
-    def __init__(self, target: str = "") -> None:
+    def __init__(self, target: str = "", tls: ssl.SSLContext | None = None) -> None:
         self._target = urlsplit(target).netloc
         self._lock = threading.Lock()
         self._rules: list[Rule] = []
@@ -89,10 +104,12 @@ class Wire:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            # The handshake is left to each connection's own thread.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port: int = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
 
     @contextmanager
     def serving(self) -> Iterator[Wire]:
@@ -119,7 +136,8 @@ class Wire:
     def watching(self) -> Iterator[list[Seen]]:
         """The requests made while in the block."""
         with self._lock:
-            self._seen = seen = []
+            self._seen = []
+            seen = self._seen
         yield seen
         with self._lock:
             self._seen = []
@@ -135,6 +153,8 @@ class Wire:
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         rule = self._rule(request.command, request.path)
+        if rule is not None and rule.gate is not None:
+            rule.gate.wait(30)
         status, headers, answer = 599, [("Content-Type", "text/plain")], b"no rule and no server behind"
         if self._target and (rule is None or rule.forward):
             status, headers, answer = self._forward(request, body)

@@ -142,21 +142,19 @@ def play(
     """
     player = _Player(FakeContext(data, now), answers, [now + timedelta(seconds=s) for s in sorted(wakes)])
     steps = orchestrator(player.context)
-    send: Callable[[], FakeTask] = lambda: next(steps)  # noqa: E731  # what the generator is resumed with
+    result: Any = None
+    failure: ActivityFailedError | None = None
     for _ in range(ENDLESS):
         try:
-            task = send()
+            task = steps.throw(failure) if failure else steps.send(result)
         except StopIteration as end:
             return Play(player.context, json.loads(json.dumps(end.value)), player.context.continued)
         player.context.yielded.append(task)
+        result = failure = None
         try:
             result = player.finish(task)
-        except ActivityFailedError as failure:
-            error = failure
-            send = lambda: steps.throw(error)  # noqa: B023, E731
-        else:
-            value = result
-            send = lambda: steps.send(value)  # noqa: B023, E731
+        except ActivityFailedError as error:
+            failure = error
     raise AssertionError(f"the orchestration did not end: {player.context.names()[-5:]}")
 
 

@@ -3,7 +3,7 @@
 A history is saved when an orchestrator has a new path worth keeping. The old files stay, because instances like them
 may still run when a new version of the app starts: with a search driven on the one-machine stack,
 
-    python -m tests.orchestrators.histories .local/state/host.sqlite <instance id> tests/orchestrators/histories/<name>.json
+    python -m tests.orchestrators.histories .local/state/host.sqlite <instance id> <name>
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from durabletask.internal import orchestrator_service_pb2 as pb
-from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.json_format import MessageToDict, ParseDict  # type: ignore[import-untyped]
 
 FOLDER = Path(__file__).with_name("histories")
 _DECIDED = ("taskScheduled", "timerCreated", "subOrchestrationInstanceCreated", "executionCompleted")
@@ -75,4 +75,4 @@ def save(state: Path, instance_id: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    save(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    save(Path(sys.argv[1]), sys.argv[2], FOLDER / f"{sys.argv[3]}.json")

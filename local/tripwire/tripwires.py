@@ -1,0 +1,155 @@
+"""All proxies of one stack, in a thread of their own, and the tripwires that are set in them.
+
+::
+
+    with Tripwires() as tripwires, Stack(home, make_components=tripwires.components) as stack:
+        wire = tripwires.set(Tripwire(kill(stack.kill_host), service="arm"))
+
+The host is told other ports than those of Azurite and ARM, and ARM is told another one than the cluster's, which it
+puts into the kubeconfig that it hands out. So the app does not know. Pods reach storage through the proxy, too, with
+signed URLs; their requests are passed on and neither recorded nor held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+
+from local.stack import components as programs
+from local.stack.component import Component, Ports
+from local.stack.home import Home
+from local.stack.identity import Identity
+from local.tripwire.calls import Call, decoded
+from local.tripwire.proxy import Proxy, Upstream
+from local.tripwire.wires import CutError, Kill, Moment, Scope, Tripwire
+
+_HOST_TALKS_TO = {"blob": "blob", "table": "table", "arm": "arm"}
+_ARM_HANDS_OUT = {"cluster": "kubernetes"}
+
+
+class Tripwires:
+    """Proxies while in the ``with`` block, which must be around the stack's."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="tripwires", daemon=True)
+        self._proxies: dict[str, tuple[Proxy, int]] = {}
+        self._wires: list[Tripwire] = []
+        self._scopes: list[Scope] = []
+        self._known: set[str] = set()
+        self._calls: list[Call] = []
+        self._lives = 0
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def __enter__(self) -> Tripwires:
+        """Start the thread; the proxies come with the stack's components."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all ports."""
+        for proxy, _port in self._proxies.values():
+            self._run(proxy.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def components(self, home: Home, identity: Identity, overrides: Mapping[str, str]) -> list[Component]:
+        """The stack's programs, with the proxies between them."""
+        return [self._rewired(component) for component in programs.components(home, identity, overrides)]
+
+    def set(self, wire: Tripwire) -> Tripwire:
+        """Set a tripwire; of several that meet a request the one set first acts."""
+        self._wires.append(wire)
+        return wire
+
+    def clear(self) -> None:
+        """Take all tripwires away; what one does already it does to its end."""
+        self._wires = []
+
+    def next_search(self) -> Scope:
+        """The search that is submitted next; two such scopes are two searches, in the order of their submits."""
+        scope = Scope()
+        self._scopes.append(scope)
+        return scope
+
+    def mark(self) -> int:
+        """How many requests there have been; :meth:`calls` takes it."""
+        return len(self._calls)
+
+    def calls(self, since: int = 0) -> list[Call]:
+        """What the host asked since a mark, in the order of arrival."""
+        return self._calls[since:]
+
+    def _rewired(self, component: Component) -> Component:
+        match component.name:
+            case "host":
+                return replace(
+                    component, environment=lambda ports: component.environment(self._with(ports, _HOST_TALKS_TO))
+                )
+            case "arm":
+                return replace(component, command=lambda ports: component.command(self._with(ports, _ARM_HANDS_OUT)))
+            case _:
+                return component
+
+    def _with(self, ports: Ports, services: Mapping[str, str]) -> Ports:
+        return {**ports, **{name: self._port(service, ports[name]) for name, service in services.items()}}
+
+    def _port(self, service: str, upstream: int) -> int:
+        if service not in self._proxies:
+
+            async def judge(request: web.Request, body: bytes, ask: Upstream) -> web.Response:
+                return await self._judge(service, request, body, ask)
+
+            proxy = Proxy(upstream, judge)
+            self._proxies[service] = (proxy, self._run(proxy.start()))
+        proxy, port = self._proxies[service]
+        proxy.upstream = upstream
+        return port
+
+    def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    async def _judge(self, service: str, request: web.Request, body: bytes, ask: Upstream) -> web.Response:
+        if "sig" in request.query:  # a pod's
+            return await ask()
+        life = self._lives
+        call = Call(service, request.method, decoded(request.raw_path), body.decode("latin-1"))
+        await self._gate.wait()
+        if life != self._lives:  # sent by a host that is dead
+            raise CutError
+        self._calls.append(call)
+        self._bind(call)
+        wire = next((wire for wire in self._wires if wire.take(call)), None)
+        if wire is None or wire.moment is Moment.AFTER:
+            # Also of a death that comes meanwhile: this request was on its way before.
+            answered = await ask()
+            call.status = answered.status
+            if wire is None:
+                return answered
+        return await self._act(wire)
+
+    async def _act(self, wire: Tripwire) -> web.Response:
+        if not isinstance(wire.action, Kill):
+            return await wire.action()
+        self._gate.clear()
+        try:
+            return await wire.action()
+        finally:
+            self._lives += 1
+            self._gate.set()
+
+    def _bind(self, call: Call) -> None:
+        job_id = call.job_id
+        if job_id is None or job_id in self._known:
+            return
+        self._known.add(job_id)
+        unbound = next((scope for scope in self._scopes if scope.job_id is None), None)
+        if unbound is not None:
+            unbound.job_id = job_id

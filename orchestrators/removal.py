@@ -1,0 +1,47 @@
+"""Removes what a search made on its cluster, and ends only when a look has found that nothing is left.
+
+Child of a cancel and of a delete. An unreachable cluster makes it wait, not lie.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from orchestrators.calls import StepFailedError, Steps, run
+from shared.domain import functions as names
+
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between two looks, the last one for ever."""
+LOOKS_PER_GENERATION = 20
+
+
+def removal_orchestrator(context: Any) -> Steps:
+    """Delete, look, delete again what is still there.
+
+    Input: the search's reference; of a generation before also ``looks``.
+
+    Returns:
+        ``{"left": 0}``.
+    """
+    job = context.get_input()
+    looks = int(job.get("looks", 0))
+    for _ in range(LOOKS_PER_GENERATION):
+        left = yield from _remove(context, job)
+        if left == 0:
+            return {"left": 0}
+        pause = timedelta(seconds=PAUSES[min(looks, len(PAUSES) - 1)])
+        looks += 1
+        yield context.create_timer(context.current_utc_datetime + pause)
+    context.continue_as_new({**job, "looks": looks})
+    return None
+
+
+def _remove(context: Any, job: dict[str, Any]) -> Steps:
+    """Objects left; -1 when the cluster does not answer, which is not the same as nothing."""
+    data = {"job_id": job["job_id"], "owner": job["owner"]}
+    try:
+        removed = yield from run(context, names.REMOVE_SEARCH_OBJECTS, data)
+    except StepFailedError:
+        return -1
+    return int(removed["left"])

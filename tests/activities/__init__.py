@@ -1,0 +1,1 @@
+"""Activities, and what triggers do with searches, against in-memory fakes of the client Protocols."""

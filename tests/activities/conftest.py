@@ -1,0 +1,19 @@
+"""A world for each test, put in as the process's clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.clients.provider import use
+from tests.activities.fakes import World
+from tests.activities.worlds import new_world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Nothing in it; the activities and triggers of the test see only this."""
+    made = new_world()
+    with use(made):
+        yield made

@@ -1,0 +1,271 @@
+"""In-memory fakes of the client Protocols: rows with ETags, blobs, ARM and the Durable client.
+
+They keep the promises that the Protocols make (conditional writes, conflicts, not found) and record what was written,
+in order. ``World`` holds them all; ``shared.clients.provider.use`` puts it in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import IO, Any
+
+import grpc
+
+from shared.clients.blobs import BlobItem
+from shared.clients.cluster_rows import Slots
+from shared.clients.search_store import Change, IdempotencyKey
+from shared.config import Settings
+from shared.domain.errors import ConflictError, ElbError, NotFoundError
+from shared.domain.schedule import ClusterRow
+from shared.domain.search import ClusterRef, Search
+from tests.activities.fake_kube import FakeKube
+
+
+@dataclass
+class FakeSearchStore:
+    """Searches in a dict. ``failing`` is raised by every call; ``meanwhile`` runs once between a read and its write."""
+
+    rows: dict[tuple[str, str], Search] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    failing: ElbError | None = None
+    meanwhile: Callable[[], object] | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
+        with self._lock:
+            self._check()
+            known = self.keys.get((search.owner, idempotency.key)) if idempotency else None
+            if idempotency and known:
+                if known[1] != idempotency.body:
+                    raise ConflictError("idempotency_key_reused", "this key came with another request")
+                return self.get(search.owner, known[0]), False
+            if idempotency:
+                self.keys[search.owner, idempotency.key] = search.job_id, idempotency.body
+            return self.put(search), True
+
+    def put(self, search: Search) -> Search:
+        """Write a row whatever was there."""
+        self.written.append(search.job_id)
+        self.rows[search.owner, search.job_id] = replace(search, etag=str(len(self.written)))
+        return self.rows[search.owner, search.job_id]
+
+    def find(self, job_id: str) -> Search:
+        self._check()
+        found = [search for (_, known), search in self.rows.items() if known == job_id]
+        if not found:
+            raise NotFoundError("row_not_found", f"search {job_id} is not there")
+        return found[0]
+
+    def get(self, owner: str, job_id: str) -> Search:
+        self._check()
+        if (owner, job_id) not in self.rows:
+            raise NotFoundError("row_not_found", f"search {job_id} is not there")
+        return self.rows[owner, job_id]
+
+    def update(self, owner: str, job_id: str, change: Change) -> Search:
+        """Read, change, write if nobody else wrote meanwhile, else again, as the real store does."""
+        while True:
+            before = self.get(owner, job_id)
+            after = change(before)
+            if self.meanwhile is not None:
+                self.meanwhile, interfere = None, self.meanwhile
+                interfere()
+            with self._lock:
+                if self.get(owner, job_id).etag != before.etag:
+                    continue
+                return before if after == before else self.put(after)
+
+    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        raise NotImplementedError
+
+    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+        raise NotImplementedError
+
+    def active(self, cluster_key: str) -> list[Search]:
+        self._check()
+        found = [s for s in self.rows.values() if s.cluster.key == cluster_key and not s.is_terminal]
+        return sorted(found, key=lambda s: s.created_at)
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+
+@dataclass
+class FakeClusterRows:
+    """Cluster rows with ETags. ``meanwhile`` runs once between the read of a row and the claim of a look."""
+
+    rows: dict[str, ClusterRow] = field(default_factory=dict)
+    refs: dict[str, ClusterRef] = field(default_factory=dict)
+    held: dict[str, Slots] = field(default_factory=dict)
+    writes: int = 0
+    meanwhile: Callable[[], object] | None = None
+
+    def known(self) -> list[ClusterRef]:
+        return list(self.refs.values())
+
+    def remember(self, cluster: ClusterRef) -> None:
+        self.refs[cluster.key] = cluster
+        self._write(cluster, self.read(cluster))
+
+    def read(self, cluster: ClusterRef) -> ClusterRow:
+        return self.rows.get(cluster.key, ClusterRow())
+
+    def take_look(self, cluster: ClusterRef, row: ClusterRow, now: datetime) -> bool:
+        if self.meanwhile is not None:
+            self.meanwhile, interfere = None, self.meanwhile
+            interfere()
+        present = self.read(cluster)
+        if present.etag != row.etag:
+            return False
+        self._write(cluster, replace(present, observed_at=now, previous_look_at=row.observed_at))
+        return True
+
+    def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
+        self._write(cluster, replace(self.read(cluster), wake_requested_at=now))
+
+    def slots(self, cluster: ClusterRef) -> Slots:
+        return self.held.get(cluster.key, Slots({}))
+
+    def write_slots(self, cluster: ClusterRef, slots: Slots) -> bool:
+        if self.slots(cluster).etag != slots.etag:
+            return False
+        self.writes += 1
+        self.held[cluster.key] = Slots(dict(slots.holders), str(self.writes))
+        return True
+
+    def set(self, cluster: ClusterRef, **times: datetime | None) -> None:
+        """Change the row's times."""
+        self._write(cluster, replace(self.read(cluster), **times))  # type: ignore[arg-type]  # times only
+
+    def _write(self, cluster: ClusterRef, row: ClusterRow) -> None:
+        self.writes += 1
+        self.rows[cluster.key] = replace(row, etag=str(self.writes))
+
+
+@dataclass
+class FakeBlobs:
+    """Blobs in a dict; ``written`` has the names in order."""
+
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+    failing: ElbError | None = None
+
+    def put(self, container: str, name: str, data: bytes | IO[bytes], content_type: str) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.blobs[container, name] = data if isinstance(data, bytes) else data.read()
+        self.written.append(name)
+
+    def read(self, container: str, name: str) -> bytes:
+        if (container, name) not in self.blobs:
+            raise NotFoundError("blob_not_found", f"blob {container}/{name} is not there")
+        return self.blobs[container, name]
+
+    def stream(self, container: str, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        data = self.read(container, name)
+        for start in range(0, len(data), 50):
+            yield data[start : start + 50]
+
+    def listing(self, container: str, prefix: str) -> list[BlobItem]:
+        return [
+            BlobItem(name, len(data), f"{len(data)}")
+            for (where, name), data in sorted(self.blobs.items())
+            if where == container and name.startswith(prefix)
+        ]
+
+    def delete(self, container: str, names: Iterable[str]) -> None:
+        for name in names:
+            self.blobs.pop((container, name), None)
+
+    def url(self, container: str, name: str = "", *, permissions: str, life: timedelta) -> str:
+        return f"https://store/{container}/{name}?sp={permissions}&seconds={life.total_seconds():.0f}"
+
+
+@dataclass
+class FakeArm:
+    """What ARM says of every cluster, or the error that it answers with."""
+
+    provisioning: str = "Succeeded"
+    power: str = "Running"
+    failing: ElbError | None = None
+
+    def cluster(self, cluster: ClusterRef) -> dict[str, Any]:
+        if self.failing is not None:
+            raise self.failing
+        return {"properties": {"provisioningState": self.provisioning, "powerState": {"code": self.power}}}
+
+    def kubeconfig(self, cluster: ClusterRef) -> bytes:
+        raise NotImplementedError
+
+
+class RefusedError(grpc.RpcError):
+    """A gRPC error with a code."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        super().__init__(code.name)
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+
+@dataclass
+class FakeDurable:
+    """The SDK's client, as ``DurableOrchestrations`` uses it."""
+
+    started: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    woken: list[str] = field(default_factory=list)
+    failing: grpc.StatusCode | None = None
+
+    def schedule_new_orchestration(self, name: str, *, input: Any, instance_id: str) -> str:  # noqa: A002
+        self._check()
+        if instance_id in self.started:
+            raise RefusedError(grpc.StatusCode.ALREADY_EXISTS)
+        self.started[instance_id] = name, input
+        return instance_id
+
+    def raise_orchestration_event(self, instance_id: str, event: str) -> None:
+        self._check()
+        self.woken.append(instance_id)
+
+    def get_orchestration_state(self, instance_id: str) -> Any:
+        self._check()
+        if instance_id not in self.started:
+            return None
+        status = self.ended.get(instance_id, "RUNNING")
+        return SimpleNamespace(
+            runtime_status=SimpleNamespace(name=status),
+            serialized_custom_status=None,
+            serialized_output=None,
+            failure_details=None,
+        )
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise RefusedError(self.failing)
+
+
+@dataclass
+class World:
+    """All clients of a process: one storage account, one cluster."""
+
+    settings: Settings
+    searches: FakeSearchStore = field(default_factory=FakeSearchStore)
+    clusters: FakeClusterRows = field(default_factory=FakeClusterRows)
+    arm: FakeArm = field(default_factory=FakeArm)
+    store: FakeBlobs = field(default_factory=FakeBlobs)
+    cluster: FakeKube = field(default_factory=FakeKube)
+    durable: FakeDurable = field(default_factory=FakeDurable)
+
+    def blobs(self, account: str) -> FakeBlobs:
+        return self.store
+
+    def kube(self, cluster: ClusterRef) -> FakeKube:
+        return self.cluster

@@ -1,0 +1,154 @@
+"""May a search begin now? Not yet: for what, and how long at most. Never: why."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.admission import check_admission
+from shared.clients.provider import use
+from shared.domain.errors import NotFoundError, PermanentError, TransientError
+from tests.activities.fakes import World
+from tests.activities.worlds import (
+    DB,
+    Json,
+    new_world,
+    put_database,
+    put_file,
+    put_node,
+    put_search,
+    put_warm_cluster,
+    ref,
+    status_of,
+)
+
+
+def admission(world: World) -> Json:
+    """Ask for a search that was just submitted."""
+    return check_admission(ref(put_search(world)))
+
+
+class TestAdmitted:
+    def test_a_warm_database_needs_no_warmup(self, world: World) -> None:
+        put_warm_cluster(world)
+        assert admission(world) == {"decision": "admit", "warm": True, "layout": 2}
+
+    def test_a_cold_database_that_fits_is_warmed_first(self, world: World) -> None:
+        put_database(world)
+        put_node(world, "node-a")
+        assert admission(world) == {"decision": "admit", "warm": False, "layout": 2}
+
+    def test_one_that_still_loads_is_not_warm(self, world: World) -> None:
+        put_warm_cluster(world)
+        world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
+        assert admission(world)["warm"] is False
+
+    def test_one_of_another_source_version_is_not_warm(self, world: World) -> None:
+        put_warm_cluster(world, version="2020-01-01-00000000")
+        assert admission(world)["warm"] is False
+
+    @pytest.mark.parametrize("left", ["gone", "not ready"])
+    def test_one_whose_node_is_lost_is_not_warm(self, world: World, left: str) -> None:
+        put_warm_cluster(world)
+        if left == "gone":
+            del world.cluster.objects["nodes"]["node-b"]
+        else:
+            put_node(world, "node-b", ready=False)
+        assert admission(world)["warm"] is False
+
+
+class TestWaiting:
+    @pytest.mark.parametrize(
+        ("provisioning", "power", "said"),
+        [
+            ("Succeeded", "Stopped", "stopped"),
+            ("Starting", "Running", "starting"),
+            ("Stopping", "Running", "stopping"),
+            ("Creating", "Running", "provisioning"),
+            ("Failed", "Running", "failed"),
+            ("Succeeded", "", "unknown"),
+        ],
+    )
+    def test_for_a_cluster_that_is_not_running(self, world: World, provisioning: str, power: str, said: str) -> None:
+        world.arm.provisioning, world.arm.power = provisioning, power
+        verdict = admission(world)
+        assert verdict["decision"] == "wait"
+        assert verdict["phase"] == "waiting_for_cluster"
+        assert verdict["reason"] == f"cluster cluster is {said}"
+        assert verdict["seconds"] == 1800
+
+    def test_nobody_asks_the_api_server_of_a_cluster_that_is_not_running(self, world: World) -> None:
+        world.arm.power = "Stopped"
+        admission(world)
+        assert not world.cluster.calls
+
+    def test_for_azure_to_answer(self, world: World) -> None:
+        world.arm.failing = TransientError("arm_unavailable", "Azure answered 503")
+        assert admission(world)["reason"] == "Azure does not answer: Azure answered 503"
+
+    @pytest.mark.parametrize("kind", ["nodes", "jobs"])
+    def test_for_the_cluster_to_answer(self, world: World, kind: str) -> None:
+        put_warm_cluster(world)
+        world.cluster.fail("list", kind, TransientError("kube_unreachable", "no answer"))
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["reason"]) == ("wait", "the cluster does not answer: no answer")
+
+    @pytest.mark.parametrize("node", ["none", "not ready", "system"])
+    def test_for_a_node(self, world: World, node: str) -> None:
+        put_database(world)
+        if node != "none":
+            put_node(world, "node-a", ready=node != "not ready", pool="system" if node == "system" else "blast")
+        assert admission(world)["reason"] == "no ready user node yet"
+
+    def test_as_long_as_the_setting_says(self) -> None:
+        world = new_world(ELB_CLUSTER_WAIT_SECONDS="7")
+        world.arm.power = "Stopped"
+        with use(world):
+            assert admission(world)["seconds"] == 7
+
+
+class TestNever:
+    """Permanent errors: the registry returns them as data, and the search fails with them."""
+
+    def refusal(self, world: World) -> PermanentError:
+        with pytest.raises(PermanentError) as raised:
+            admission(world)
+        return raised.value
+
+    def test_a_cluster_that_is_not_there(self, world: World) -> None:
+        world.arm.failing = NotFoundError("cluster_not_found", "there is no cluster", "check the name")
+        error = self.refusal(world)
+        assert (error.code, error.hint) == ("cluster_not_found", "check the name")
+
+    def test_azure_refuses_to_tell(self, world: World) -> None:
+        world.arm.failing = PermanentError("arm_denied", "Azure refused")
+        assert self.refusal(world).code == "arm_denied"
+
+    def test_an_unknown_database(self, world: World) -> None:
+        put_node(world, "node-a")
+        assert self.refusal(world).code == "unknown_database"
+
+    def test_an_incomplete_database(self, world: World) -> None:
+        put_node(world, "node-a")
+        put_database(world)
+        del world.store.blobs["blast-db", f"{DB}/{DB}.01.nsq"]
+        assert self.refusal(world).code == "database_incomplete"
+
+    def test_a_database_without_shards(self, world: World) -> None:
+        put_node(world, "node-a")
+        put_database(world, shards=0)
+        assert self.refusal(world).code == "database_not_sharded"
+
+    def test_shards_of_another_version_do_not_count(self, world: World) -> None:
+        put_node(world, "node-a")
+        put_database(world)
+        put_file(world, DB, f"{DB}.00.nsq", b"newer")
+        assert self.refusal(world).code == "database_not_sharded"
+
+    def test_one_that_does_not_fit_says_the_numbers_and_creates_nothing(self, world: World) -> None:
+        put_database(world)
+        put_node(world, "node-a", memory="1k")
+        error = self.refusal(world)
+        assert error.code == "node_sku_too_small"
+        assert "600 bytes" in error.message
+        assert "500" in error.message
+        assert world.cluster.names("jobs") == []

@@ -1,0 +1,191 @@
+"""The search's orchestrator when all goes well, and while it has to wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrators.calls import MAX_ATTEMPTS
+from orchestrators.search import search_orchestrator
+from shared.domain import functions as names
+from tests.orchestrators.fake_context import Play, in_turn, play
+from tests.orchestrators.searches import CLUSTER, REF, SEARCH, answers
+
+WAITING = {"decision": "wait", "phase": "waiting_for_cluster", "reason": "cluster c is stopped", "seconds": 1800}
+COLD = {"decision": "admit", "warm": False, "layout": 2}
+WARM = {"decision": "admit", "warm": True, "layout": 2}
+
+
+def search(**others: Any) -> Play:
+    """Play the search, all going well but for what is given."""
+    return play(search_orchestrator, SEARCH, answers(**others))
+
+
+def phases(played: Play) -> list[str]:
+    """Phases that were written, in order."""
+    return [change["phase"] for change in played.context.calls(names.ADVANCE_SEARCH) if "phase" in change]
+
+
+def finished(played: Play) -> dict[str, dict[str, Any]]:
+    """Steps that were written as finished."""
+    changes = played.context.calls(names.ADVANCE_SEARCH)
+    return {step["step"]: step for change in changes for step in change.get("finish", ())}
+
+
+class TestWarm:
+    def test_every_phase_comes_in_its_order_and_ends_completed(self) -> None:
+        played = search()
+        assert played.result == {"phase": "completed"}
+        assert phases(played) == [
+            "configuring",
+            "submitting",
+            "submitted",
+            "results_pending",
+            "exporting",
+            "completed",
+        ]
+
+    def test_warming_up_is_skipped_and_says_so(self) -> None:
+        played = search()
+        assert finished(played)["warming_up"] == {
+            "step": "warming_up",
+            "detail": "core_nt is warm already",
+            "skipped": True,
+        }
+        assert played.context.calls(names.WARMUP_ORCHESTRATOR) == []
+
+    def test_every_step_is_finished_and_says_what_it_did(self) -> None:
+        steps = finished(search())
+        assert {name: step.get("detail") for name, step in steps.items()} == {
+            "preparing": None,
+            "warming_up": "core_nt is warm already",
+            "configuring": "40 queries in 3 batches",
+            "staging_db": "core_nt is on the nodes already",
+            "submitting": "6 Jobs",
+            "running": None,
+            "exporting": "77 bytes",
+        }
+
+    def test_each_batch_is_merged_and_the_counts_go_to_the_publisher(self) -> None:
+        played = search()
+        assert played.context.calls(names.MERGE_BATCH) == [{**REF, "batch": batch} for batch in range(3)]
+        [published] = played.context.calls(names.PUBLISH_RESULTS)
+        assert [merged["batch"] for merged in published["merged"]] == [0, 1, 2]
+
+    def test_batches_are_merged_at_the_same_time(self) -> None:
+        groups = [task for task in search().context.yielded if task.kind == "all"]
+        assert [task.name for task in groups[-1].children] == [names.MERGE_BATCH] * 3
+
+    def test_activities_get_references_only(self) -> None:
+        inputs = [task.data for task in search().context.scheduled if task.kind == "activity"]
+        known = {*REF, "at", "phase", "finish", "reason", "cluster", "batch", "merged"}
+        assert set().union(*inputs) <= known
+
+    def test_the_monitor_has_an_id_of_its_own_and_the_deadline(self) -> None:
+        [task] = [t for t in search().context.scheduled if t.name == names.MONITOR_ORCHESTRATOR]
+        assert task.instance == "monitor-job-1"
+        assert task.data == {**REF, "created_at": SEARCH["created_at"], "deadline_seconds": 86_400}
+
+    def test_a_second_run_takes_other_ids_for_its_children(self) -> None:
+        played = play(search_orchestrator, SEARCH | {"run": 2}, answers(check_admission=COLD))
+        children = [task.instance for task in played.context.scheduled if task.kind == "child"]
+        assert children == ["warmup-job-1-2", "monitor-job-1-2"]
+
+    def test_every_activity_has_the_retries_for_what_may_pass(self) -> None:
+        policies = search().context.policies
+        assert {policy.max_number_of_attempts for policy in policies} == {MAX_ATTEMPTS}
+
+    def test_fields_of_a_newer_version_are_ignored(self) -> None:
+        played = play(search_orchestrator, SEARCH | {"of_tomorrow": 1}, answers())
+        assert played.result == {"phase": "completed"}
+
+
+class TestConfiguring:
+    CALLS = (names.CLEANUP_STALE_JOBS, names.ENSURE_SCRIPTS, names.STAGE_QUERIES)
+
+    def test_clean_up_scripts_and_staging_run_at_the_same_time(self) -> None:
+        [group, *_] = [task for task in search().context.yielded if task.kind == "all"]
+        assert tuple(task.name for task in group.children) == self.CALLS
+
+    def test_with_the_opt_out_they_run_one_after_another(self) -> None:
+        played = play(search_orchestrator, SEARCH | {"parallel": False}, answers())
+        alone = [task.name for task in played.context.yielded if task.name in self.CALLS]
+        assert tuple(alone) == self.CALLS
+        assert played.result == {"phase": "completed"}
+
+    def test_a_search_of_before_the_setting_runs_them_at_the_same_time(self) -> None:
+        before = {name: value for name, value in SEARCH.items() if name != "parallel"}
+        played = play(search_orchestrator, before, answers())
+        [group, *_] = [task for task in played.context.yielded if task.kind == "all"]
+        assert len(group.children) == 3
+
+    def test_the_scripts_go_to_the_cluster_of_the_search(self) -> None:
+        assert search().context.calls(names.ENSURE_SCRIPTS) == [{"cluster": CLUSTER}]
+
+
+class TestCold:
+    def test_the_warmup_runs_as_a_child_first(self) -> None:
+        played = search(check_admission=COLD)
+        [task] = [t for t in played.context.scheduled if t.name == names.WARMUP_ORCHESTRATOR]
+        assert task.instance == "warmup-job-1"
+        assert task.data == {"database": "core_nt", "cluster": CLUSTER, "force": False, "wait_seconds": 2700}
+        assert phases(played)[:2] == ["warming_up", "configuring"]
+        assert finished(played)["warming_up"]["detail"] == "core_nt is warm now"
+        assert played.result == {"phase": "completed"}
+
+
+class TestWaiting:
+    def test_the_row_says_for_what_and_then_the_search_goes_on(self) -> None:
+        played = search(check_admission=in_turn(WAITING, WAITING, WARM))
+        waits = [c for c in played.context.calls(names.ADVANCE_SEARCH) if c.get("phase") == "waiting_for_cluster"]
+        assert [wait["reason"] for wait in waits] == ["cluster c is stopped"] * 2
+        assert played.context.seconds == 30
+        assert played.result == {"phase": "completed"}
+
+    def test_waiting_is_not_busy(self) -> None:
+        assert search(check_admission=in_turn(WAITING, WAITING, WARM)).context.waits() == [15, 15]
+
+    @pytest.mark.parametrize(("ready_after", "phase"), [(1785, "completed"), (1800, "completed"), (1815, "failed")])
+    def test_it_ends_at_the_deadline_of_what_is_waited_for(self, ready_after: int, phase: str) -> None:
+        waits = [WAITING] * (ready_after // 15)
+        assert search(check_admission=in_turn(*waits, WARM)).result == {"phase": phase}
+
+    def test_the_failure_says_what_was_waited_for(self) -> None:
+        played = search(check_admission=WAITING)
+        *_, last = played.context.calls(names.ADVANCE_SEARCH)
+        assert last["error"]["code"] == "wait_timeout"
+        assert last["error"]["message"] == "waited 1800 s: cluster c is stopped"
+        assert last["error"]["hint"]
+        assert played.context.seconds == 1800
+
+
+class TestResultsGate:
+    CLOSED = {"open": False, "batches": 3, "missing": ["job-1/pieces/a"], "empty": ["job-1/pieces/b"]}  # noqa: RUF012
+    OPEN = {"open": True, "batches": 3, "missing": [], "empty": []}  # noqa: RUF012
+
+    def test_it_is_looked_at_again_until_it_opens(self) -> None:
+        played = search(check_results=in_turn(self.CLOSED, self.CLOSED, self.OPEN))
+        assert played.context.waits() == [2, 2]
+        assert played.result == {"phase": "completed"}
+
+    def test_nothing_is_merged_before_it_opens(self) -> None:
+        called = search(check_results=in_turn(self.CLOSED, self.OPEN)).context.names()
+        assert called.index(names.MERGE_BATCH) > len(called) - called[::-1].index(names.CHECK_RESULTS) - 1
+
+    @pytest.mark.parametrize(("open_after", "phase"), [(118, "completed"), (120, "completed"), (122, "failed")])
+    def test_results_are_waited_for_as_long_as_the_grace_period(self, open_after: int, phase: str) -> None:
+        looks = [self.CLOSED] * (open_after // 2)
+        assert search(check_results=in_turn(*looks, self.OPEN)).result == {"phase": phase}
+
+    def test_the_failure_names_what_is_missing(self) -> None:
+        *_, last = search(check_results=self.CLOSED).context.calls(names.ADVANCE_SEARCH)
+        assert last["error"]["code"] == "results_lost"
+        assert "job-1/pieces/a, job-1/pieces/b (empty)" in last["error"]["message"]
+
+    def test_jobs_that_are_gone_leave_it_to_the_results(self) -> None:
+        """A Job that its TTL removed: with its results it is completed, without them it is lost."""
+        gone = {"state": "missing_jobs"}
+        assert search(monitor_orchestrator=gone).result == {"phase": "completed"}
+        played = search(monitor_orchestrator=gone, check_results=self.CLOSED)
+        assert played.context.calls(names.ADVANCE_SEARCH)[-1]["error"]["code"] == "results_lost"

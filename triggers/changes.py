@@ -1,0 +1,151 @@
+"""What people do to a search after its submit: cancel, retry, clone, delete. Each leaves an event: who, when, why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.functions as func
+from pydantic import Field
+
+from shared.auth import Caller
+from shared.clients.orchestrations import DurableOrchestrations
+from shared.clients.provider import clients
+from shared.domain import functions as names
+from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from shared.domain.history import Event
+from shared.domain.results import QUERIES_CONTAINER
+from shared.domain.search import Search, enter_phase, request_cancel, retried
+from shared.domain.states import Phase
+from shared.responses import Reply, accepted, endpoint
+from triggers.blueprint import http
+from triggers.jobs import find_own, submit
+from triggers.paging import read_event_cursor, read_limit, write_cursor
+from triggers.requests import Request, SubmitRequest, as_model, read_body, read_object
+from triggers.start import start_orchestration
+
+
+class CancelRequest(Request):
+    """``POST /api/blast/jobs/{id}/cancel``."""
+
+    reason: str = Field("", max_length=1000)
+
+
+@http("api/blast/jobs/{id}/cancel", "POST", name="blast_jobs_cancel", durable=True)
+@endpoint
+def cancel_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """Write the marker, then wake whoever waits. Again, or after the end, it changes nothing."""
+    request = read_body(req, CancelRequest)
+    search = cancel(find_own(req, caller), caller, request.reason, DurableOrchestrations(client))
+    return _accepted(search)
+
+
+def cancel(search: Search, caller: Caller, reason: str, orchestrations: DurableOrchestrations) -> Search:
+    """Mark a search as to be cancelled and wake its orchestrations; the marker alone is enough, only later."""
+    now = datetime.now(UTC)
+    before = search
+    search = clients().searches.update(search.owner, search.job_id, lambda row: request_cancel(row, now))
+    if search.cancel_requested_at == now and before.cancel_requested_at is None:
+        _record(search, caller, "cancel_requested", reason, now)
+    if search.phase is Phase.CANCELLING:
+        orchestrations.wake(names.search_instance(search.job_id, search.run), names.WAKE_EVENT)
+        orchestrations.wake(names.monitor_instance(search.job_id, search.run), names.WAKE_EVENT)
+    return search
+
+
+@http("api/blast/jobs/{id}/retry", "POST", name="blast_jobs_retry", durable=True)
+@endpoint
+def retry_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """A new attempt of a failed or cancelled search; what an earlier attempt has done is not done again."""
+    before = find_own(req, caller)
+    now = datetime.now(UTC)
+    search = clients().searches.update(before.owner, before.job_id, lambda row: retried(row, now))
+    if search.phase is not Phase.PREPARING or search.attempt == 1:
+        raise ConflictError(
+            "not_retryable",
+            f"the search is {search.status}; only a failed or a cancelled one can be retried",
+            "clone it to search again with the same queries",
+        )
+    if search.attempt != before.attempt:
+        _record(search, caller, "retried", "", now)
+    start_orchestration(search, DurableOrchestrations(client))
+    return _accepted(search)
+
+
+@http("api/blast/jobs/{id}/clone", "POST", name="blast_jobs_clone", durable=True)
+@endpoint
+def clone_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """A new search like this one, with the edits of the body; the queries are copied where it names none."""
+    original = find_own(req, caller)
+    body = _body_of(original) | read_object(req)
+    if body.get("query_fasta") is None and body.get("query_blob") is None:
+        body["query_fasta"] = _query_of(original)
+    return submit(req, caller, client, as_model(body, SubmitRequest), cloned_from=original.job_id)
+
+
+def _body_of(search: Search) -> dict[str, Any]:
+    return {
+        "program": search.program,
+        "database": search.database,
+        "title": search.title,
+        "labels": dict(search.labels),
+        "options": {k: v for k, v in search.options.items() if v is not None},
+        "batch_len": search.query.get("batch_len"),
+        "cluster": search.cluster.to_dict(),
+    }
+
+
+def _query_of(search: Search) -> str:
+    try:
+        blobs = clients().blobs(search.cluster.storage_account)
+        return blobs.read(QUERIES_CONTAINER, str(search.query["blob"])).decode()
+    except NotFoundError as error:
+        raise InvalidInputError(
+            "query_not_found", "the queries of the search are gone", "send query_fasta", field="query_fasta"
+        ) from error
+
+
+@http("api/blast/jobs/{id}", "DELETE", name="blast_jobs_delete", durable=True)
+@endpoint
+def delete_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
+    """Cancel it where it is active, then delete its objects, its blobs, and at last its row."""
+    search = find_own(req, caller)
+    orchestrations = DurableOrchestrations(client)
+    cancel(search, caller, "deleted", orchestrations)
+    now = datetime.now(UTC)
+    running = orchestrations.find(_deletion(search))
+    begins = running is None or running.has_ended
+
+    def change(row: Search) -> Search:
+        row = row if row.is_active else enter_phase(row, Phase.DELETING, now)
+        return replace(row, delete_run=row.delete_run + 1) if begins and row.delete_run == search.delete_run else row
+
+    search = clients().searches.update(search.owner, search.job_id, change)
+    _record(search, caller, "delete_requested", "", now)
+    orchestrations.start(
+        names.DELETION_ORCHESTRATOR, _deletion(search), {**search.ref, "delete_run": search.delete_run}
+    )
+    return _accepted(search)
+
+
+def _deletion(search: Search) -> str:
+    return f"delete-{search.job_id}-{search.delete_run}"
+
+
+@http("api/blast/jobs/{id}/events", "GET", name="blast_jobs_events")
+@endpoint
+def show_events(req: func.HttpRequest, caller: Caller) -> Reply:
+    """What happened to a search, newest first."""
+    search = find_own(req, caller)
+    events, after = clients().events.page(search.job_id, read_limit(req), read_event_cursor(req))
+    return Reply({"items": [event.to_dict() for event in events], "next_cursor": write_cursor(after)})
+
+
+def _record(search: Search, caller: Caller, kind: str, why: str, at: datetime) -> None:
+    clients().events.add(search.job_id, Event(at, kind, caller.owner, why, search.attempt))
+
+
+def _accepted(search: Search) -> Reply:
+    shown = {"job_id": search.job_id, "status": search.status.value, "phase": search.phase.value}
+    return accepted(shown, f"/api/blast/jobs/{search.job_id}")
