@@ -13,6 +13,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from activities.admission import check_admission
+from activities.cli_engine import check_cli_submit, remove_cli_submit, start_cli_submit
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
@@ -62,6 +63,9 @@ for _name, _function in {
     names.CREATE_WARMUP_JOB: create_warmup_job,
     names.OBSERVE_WARMUP: observe_warmup,
     names.PREPARE_SHARDS: prepare_shards,
+    names.START_CLI_SUBMIT: start_cli_submit,
+    names.CHECK_CLI_SUBMIT: check_cli_submit,
+    names.REMOVE_CLI_SUBMIT: remove_cli_submit,
     names.REMOVE_SEARCH_OBJECTS: remove_search_objects,
     names.CHECK_DELETION: check_deletion,
     names.DELETE_SEARCH_BLOBS: delete_search_blobs,

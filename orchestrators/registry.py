@@ -6,6 +6,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from orchestrators.cli_submit import cli_submit_orchestrator
 from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
 from orchestrators.removal import removal_orchestrator
@@ -21,6 +22,7 @@ for _name, _function in {
     names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
     names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
     names.SHARDS_ORCHESTRATOR: shards_orchestrator,
+    names.CLI_SUBMIT_ORCHESTRATOR: cli_submit_orchestrator,
     names.REMOVAL_ORCHESTRATOR: removal_orchestrator,
     names.DELETION_ORCHESTRATOR: deletion_orchestrator,
 }.items():

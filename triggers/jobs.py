@@ -50,7 +50,7 @@ def submit(
     req: func.HttpRequest, caller: Caller, client: Any, request: SubmitRequest, *, cloned_from: str | None = None
 ) -> Reply:
     """Submit a request that was read: from a body, or from another search."""
-    submission = Submission(caller, request)
+    submission = Submission(caller, request).check()
     idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
     if created or search.phase is Phase.PREPARING:

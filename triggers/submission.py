@@ -8,6 +8,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.auth import Caller
 from shared.clients.catalogue import Database, load_database, unknown_database
@@ -20,7 +21,7 @@ from shared.domain.ids import content_key, new_job_id, owner_key
 from shared.domain.merge import split_lines
 from shared.domain.programs import Program, database_type, default_batch_length
 from shared.domain.results import QUERIES_CONTAINER, query_blob
-from shared.domain.search import Search
+from shared.domain.search import ClusterRef, Search
 from shared.domain.states import StepName
 from shared.domain.timeline import begin, new_timeline
 from triggers.requests import SubmitRequest
@@ -29,25 +30,73 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
+CHECKS = ("program", "options", "cluster", "labels", "database", "query")
+"""What is checked, in this order; a check may use what those before it found."""
+
+
 class Submission:
-    """A submit request that passed every check."""
+    """A submit request and what its checks find out. ``check`` for a submit, ``report`` for a dry run."""
+
+    program: Program
+    options: BlastOptions
+    cluster: ClusterRef
+    database: Database
+    fasta: bytes
+    queries: QuerySet
 
     def __init__(self, caller: Caller, request: SubmitRequest) -> None:
-        """Check the request.
+        self.caller, self.request = caller, request
+
+    def check(self) -> Submission:
+        """Run every check.
 
         Raises:
-            PermanentError: what is wrong, with the field; nothing was written.
+            PermanentError: the first that fails, with the field; nothing was written.
         """
-        self.caller, self.request = caller, request
-        self.program = _program(request.program)
-        self.options = _options(self.program, request)
-        self.cluster = request.cluster.resolve(clients().settings)
-        _check_labels(request.labels)
-        self.database = _database(self.program, request.database, self.cluster.storage_account)
-        self.fasta = self._query_text()
-        self.queries: QuerySet = scan_fasta(split_lines([self.fasta]), self.program)
+        for name in CHECKS:
+            getattr(self, f"_check_{name}")()
+        return self
 
-    def _query_text(self) -> bytes:
+    def report(self) -> list[dict[str, Any]]:
+        """Run every check and say how each went; one that needs what another did not find is skipped."""
+        rows = []
+        for name in CHECKS:
+            row: dict[str, Any] = {"id": name, "status": "ok", "message": "", "hint": ""}
+            try:
+                getattr(self, f"_check_{name}")()
+            except PermanentError as error:
+                row |= {"status": "failed", "code": error.code, "message": error.message, "hint": error.hint}
+            except AttributeError:
+                row |= {"status": "skipped", "message": "it needs what an earlier check did not find"}
+            rows.append(row)
+        return rows
+
+    def _check_program(self) -> None:
+        self.program = _program(self.request.program)
+
+    def _check_options(self) -> None:
+        self.options = _options(self.program, self.request)
+
+    def _check_cluster(self) -> None:
+        self.cluster = self.request.cluster.resolve(clients().settings)
+
+    def _check_labels(self) -> None:
+        _check_labels(self.request.labels)
+
+    def _check_database(self) -> None:
+        self.database = _database(self.program, self.request.database, self.cluster.storage_account)
+
+    def _check_query(self) -> None:
+        program, account = self.program, self.cluster.storage_account
+        self.fasta = self._query_text(account)
+        self.queries = scan_fasta(split_lines([self.fasta]), program)
+
+    @property
+    def batch_len(self) -> int:
+        """Letters of query in a batch."""
+        return self.request.batch_len or default_batch_length(self.program, self.options.task)
+
+    def _query_text(self, account: str) -> bytes:
         if (self.request.query_fasta is None) == (self.request.query_blob is None):
             raise InvalidInputError(
                 "one_query_required",
@@ -56,7 +105,7 @@ class Submission:
                 field="query_fasta",
             )
         if self.request.query_blob is not None:
-            return self._stored_query(self.request.query_blob)
+            return self._stored_query(self.request.query_blob, account)
         fasta = (self.request.query_fasta or "").encode()
         limit = clients().settings.query_limit_bytes
         if len(fasta) > limit:
@@ -65,7 +114,7 @@ class Submission:
             )
         return fasta
 
-    def _stored_query(self, name: str) -> bytes:
+    def _stored_query(self, name: str, account: str) -> bytes:
         """A query that lies in the caller's own folder of the container ``queries``; nobody else's can be named."""
         missing = InvalidInputError(
             "query_not_found", "query_blob is not an uploaded query of yours", "upload it first", field="query_blob"
@@ -73,7 +122,7 @@ class Submission:
         if not re.fullmatch(rf"uploads/{owner_key(self.caller.owner)}/[A-Za-z0-9._-]{{1,100}}", name, re.ASCII):
             raise missing
         try:
-            return clients().blobs(self.cluster.storage_account).read(QUERIES_CONTAINER, name)
+            return clients().blobs(account).read(QUERIES_CONTAINER, name)
         except NotFoundError:
             raise missing from None
 
@@ -81,13 +130,12 @@ class Submission:
         """The search as its row will have it."""
         job_id = new_job_id(time.time_ns() // 1_000_000, os.urandom(10))
         now = datetime.now(UTC)
-        batch_len = self.request.batch_len or default_batch_length(self.program, self.options.task)
         query = {
             "blob": query_blob(job_id),
             "sha256": hashlib.sha256(self.fasta).hexdigest(),
             "sequences": self.queries.sequences,
             "letters": self.queries.letters,
-            "batch_len": batch_len,
+            "batch_len": self.batch_len,
         }
         return Search(
             job_id=job_id,

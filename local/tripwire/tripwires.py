@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -26,10 +26,16 @@ from local.stack.home import Home
 from local.stack.identity import Identity
 from local.tripwire.calls import Call, decoded
 from local.tripwire.proxy import Proxy, Upstream
-from local.tripwire.wires import CutError, Kill, Moment, Scope, Tripwire
+from local.tripwire.wires import Action, CutError, Kill, Moment, Scope, Tripwire
 
 _HOST_TALKS_TO = {"blob": "blob", "table": "table", "arm": "arm"}
 _ARM_HANDS_OUT = {"cluster": "kubernetes"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Armed:
+    action: Action
+    moment: Moment
 
 
 class Tripwires:
@@ -126,21 +132,27 @@ class Tripwires:
             raise CutError
         self._calls.append(call)
         self._bind(call)
-        wire = next((wire for wire in self._wires if wire.take(call)), None)
-        if wire is None or wire.moment is Moment.AFTER:
-            # Also of a death that comes meanwhile: this request was on its way before.
-            answered = await ask()
-            call.status = answered.status
-            if wire is None:
-                return answered
-        return await self._act(wire)
+        wire = self._met(call)
+        if wire is not None and wire.moment is Moment.BEFORE:
+            return await self._act(wire.action)
+        answered = await ask()
+        call.status = answered.status
+        return answered if wire is None else await self._act(wire.action)
 
-    async def _act(self, wire: Tripwire) -> web.Response:
-        if not isinstance(wire.action, Kill):
-            return await wire.action()
+    def _met(self, call: Call) -> _Armed | None:
+        """The tripwire that acts; those that only take note take it, too."""
+        acting = None
+        for wire in self._wires:
+            if (acting is None or wire.action is None) and wire.take(call) and wire.action is not None:
+                acting = _Armed(wire.action, wire.moment)
+        return acting
+
+    async def _act(self, action: Action) -> web.Response:
+        if not isinstance(action, Kill):
+            return await action()
         self._gate.clear()
         try:
-            return await wire.action()
+            return await action()
         finally:
             self._lives += 1
             self._gate.set()

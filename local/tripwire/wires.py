@@ -104,7 +104,7 @@ class Tripwire:
     """Waits for a request.
 
     Args:
-        action: what happens to the request.
+        action: what happens to the request; None only takes note of it.
         service: ``blob``, ``table``, ``arm`` or ``kubernetes``; any when empty.
         method: of HTTP; any when empty.
         path: regular expression, searched in the decoded path with its query string.
@@ -114,11 +114,12 @@ class Tripwire:
         times: how many are met from there on; None for all.
         moment: before or after the upstream has seen the request.
         scope: only requests of this search.
+        after: only requests that come when this other tripwire has met one.
     """
 
     def __init__(
         self,
-        action: Action,
+        action: Action | None,
         *,
         service: str = "",
         method: str = "",
@@ -129,10 +130,12 @@ class Tripwire:
         times: int | None = 1,
         moment: Moment = Moment.BEFORE,
         scope: Scope | None = None,
+        after: Tripwire | None = None,
     ) -> None:
         self.action = action
         self.moment = moment
         self.scope = scope
+        self.after = after
         self.met: list[Call] = []
         self._service, self._method, self._pattern = service, method, pattern
         self._path, self._body = re.compile(path), re.compile(body, re.DOTALL)
@@ -174,7 +177,8 @@ class Tripwire:
 
     def _is_for(self, call: Call) -> bool:
         return (
-            self._service in ("", call.service)
+            (self.after is None or self.after.has_fired)
+            and self._service in ("", call.service)
             and self._method in ("", call.method)
             and (self.scope is None or (self.scope.job_id is not None and self.scope.job_id == call.job_id))
             and self._pattern in ("", call.pattern)

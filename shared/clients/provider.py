@@ -22,6 +22,7 @@ from shared.clients.credentials import TokenCredential, make_credential
 from shared.clients.event_log import EventLog, TableEventLog
 from shared.clients.kube import Kube, KubeClient
 from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
+from shared.clients.retrying_kube import RetryingKube
 from shared.clients.search_store import SearchStore, TableSearchStore
 from shared.clients.table_rows import Tables
 from shared.config import Settings, settings
@@ -167,7 +168,7 @@ class AzureClients:
         def token() -> str:
             return access.token or _ask(credential)
 
-        return KubeClient(access, self.settings.namespace, token)
+        return RetryingKube(KubeClient(access, self.settings.namespace, token))
 
     def _kubeconfig(self, cluster: ClusterRef) -> bytes:
         if not self.settings.kubeconfig:

@@ -9,6 +9,8 @@ Index rows are written before and removed after what they point at: one that poi
 from __future__ import annotations
 
 import hashlib
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,6 +32,8 @@ from shared.domain.search import Search
 
 STATE_CONTAINER = "elb-state"
 _WRITE_TRIES = 12
+_WRITE_PAUSE = 0.02
+"""Seconds that the longest wait before a try grows by."""
 Change = Callable[[Search], Search]
 
 
@@ -151,7 +155,9 @@ class TableSearchStore:
             NotFoundError: the row is gone.
             TransientError: ``row_contended``, after many tries.
         """
-        for _ in range(_WRITE_TRIES):
+        for tries in range(_WRITE_TRIES):
+            # Writers that meet once would meet again and again in step: each waits for another while.
+            time.sleep(random.uniform(0, tries * _WRITE_PAUSE))  # noqa: S311 - no secret
             before = self.get(owner, job_id)
             after = change(before)
             old = _stored(before)

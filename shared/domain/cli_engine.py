@@ -149,7 +149,9 @@ def _container_text(container: ContainerView) -> str:
 
 def shown_log(pods: tuple[PodView, ...], log: str) -> str:
     """What users see: the pods' diagnostics and the end of the log, sanitised, at most ``SHOWN_BYTES`` together."""
-XX    return f"{head}\n{tail(sanitise(log), SHOWN_BYTES - len(head.encode()) - 1)}"
+    head = "\n".join(diagnostics(pods)) or "no pod of it is there"
+    head = head.encode()[:_DIAGNOSTICS_BYTES].decode("utf-8", "ignore")
+    return f"{head}\n{tail(sanitise(log), SHOWN_BYTES - len(head.encode()) - 1)}"
 
 
 class HelperState(StrEnum):
@@ -187,7 +189,7 @@ class HelperLook:
         return self.state is HelperState.GONE or (self.code is not None and self.code.is_transient)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the durable boundary."""
+        """Plain data for the durable boundary, without the log: an orchestration keeps every look in its history."""
         return {
             "state": self.state.value,
             "alias": self.alias,
@@ -195,7 +197,6 @@ class HelperLook:
             "error": None if self.error is None else dict(self.error),
             "reasons": list(self.reasons),
             "may_try_again": self.may_try_again,
-            "log": self.log,
         }
 
 
@@ -260,7 +261,7 @@ def submit_timeout(seconds: float, looked: Mapping[str, Any] | None, *, removed:
 
     Args:
         seconds: how long it was waited for.
-        looked: the last look at it (``HelperLook.to_dict``).
+        looked: the last look at it: ``reasons`` and ``log``.
         removed: whether the helper is removed; if not, its own deadline ends it.
     """
     reasons = "; ".join((looked or {}).get("reasons") or ()) or "it still ran"

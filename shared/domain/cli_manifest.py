@@ -22,8 +22,8 @@ APP_OPENAPI = "elb-openapi"
 APP_HELPER = "elb-submit"
 HELPER_CONTAINER = "submit"
 HELPER_TTL_SECONDS = 300
-_DEADLINE_FACTOR = 2
-"""The helper's own deadline, as a multiple of how long it is waited for: it ends also when nobody watches any more."""
+_UNWATCHED_SECONDS = 600
+"""How much longer than it is waited for the helper may run: it ends also when nobody watches any more."""
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff%]")
 """elastic-blast reads the file with interpolation, so that a ``%`` would be the end of it."""
 
@@ -250,7 +250,7 @@ class HelperJob:
             "metadata": {"name": self.name, "labels": labels},
             "spec": {
                 "backoffLimit": 0,
-                "activeDeadlineSeconds": _DEADLINE_FACTOR * self.deadline_seconds,
+                "activeDeadlineSeconds": self.deadline_seconds + _UNWATCHED_SECONDS,
                 "ttlSecondsAfterFinished": HELPER_TTL_SECONDS,
                 "template": {
                     "metadata": {"labels": {**labels, **(around.labels or {})}},

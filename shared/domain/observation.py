@@ -5,14 +5,14 @@ The rules are numbered as in ``docs/kubernetes.md``, "Reading a search's state".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from shared.domain.failures import Failure, failure_of_job
 from shared.domain.search import Progress, Search
-from shared.domain.snapshot import JOB_ID_LABEL, ClusterSnapshot, JobState, JobView, PodView
+from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, ClusterSnapshot, JobState, JobView, PodView
 
 
 class Outcome(StrEnum):
@@ -48,8 +48,16 @@ def jobs_of_search(snapshot: ClusterSnapshot, ids: frozenset[str]) -> tuple[JobV
 
 
 def observe(snapshot: ClusterSnapshot, search: Search) -> Observation:
-    """Rules 1 to 4 for a search that knows how many Jobs it made (or has not made them yet)."""
-    jobs = jobs_of_search(snapshot, frozenset({search.job_id}))
+    """Rules 1 to 4 for a search that knows how many Jobs it made (or has not made them yet).
+
+    What is left of an earlier attempt says nothing about this one.
+    """
+    attempt = str(search.attempt)
+    jobs = [
+        job
+        for job in jobs_of_search(snapshot, frozenset({search.job_id}))
+        if job.labels.get(ATTEMPT_LABEL, attempt) == attempt
+    ]
     pods = {job.name: snapshot.pods_of(job) for job in jobs}
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}
     total = max(search.expected_jobs or 0, len(jobs))
@@ -70,7 +78,7 @@ def observe(snapshot: ClusterSnapshot, search: Search) -> Observation:
     return Observation(_outcome(search, jobs, progress), progress, rows, waiting)
 
 
-def _outcome(search: Search, jobs: tuple[JobView, ...], progress: Progress) -> Outcome:
+def _outcome(search: Search, jobs: Sequence[JobView], progress: Progress) -> Outcome:
     if search.jobs_created_at is None or search.expected_jobs is None:
         return Outcome.CREATING
     if progress.succeeded >= search.expected_jobs:

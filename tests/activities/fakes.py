@@ -20,6 +20,7 @@ from shared.clients.cluster_rows import Slots
 from shared.clients.search_store import Change, IdempotencyKey
 from shared.config import Settings
 from shared.domain.errors import ConflictError, ElbError, NotFoundError
+from shared.domain.history import Event
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef, Search
 from tests.activities.fake_kube import FakeKube
@@ -188,6 +189,24 @@ class FakeBlobs:
 
 
 @dataclass
+class FakeEventLog:
+    """Histories: job id -> events in the order of their first writing; the same event is kept once."""
+
+    events: dict[str, list[Event]] = field(default_factory=dict)
+
+    def add(self, job_id: str, event: Event) -> None:
+        known = self.events.setdefault(job_id, [])
+        if event not in known:
+            known.append(event)
+
+    def page(self, job_id: str, limit: int, after: str | None) -> tuple[list[Event], str | None]:
+        return self.events.get(job_id, [])[::-1][:limit], None
+
+    def clear(self, job_id: str) -> None:
+        self.events.pop(job_id, None)
+
+
+@dataclass
 class FakeArm:
     """What ARM says of every cluster, or the error that it answers with."""
 
@@ -224,7 +243,7 @@ class FakeDurable:
     woken: list[str] = field(default_factory=list)
     failing: grpc.StatusCode | None = None
 
-    def schedule_new_orchestration(self, name: str, *, input: Any, instance_id: str) -> str:  # noqa: A002
+    def schedule_new_orchestration(self, name: str, *, input: Any, instance_id: str) -> str:
         self._check()
         if instance_id in self.started:
             raise RefusedError(grpc.StatusCode.ALREADY_EXISTS)
@@ -259,6 +278,7 @@ class World:
     settings: Settings
     searches: FakeSearchStore = field(default_factory=FakeSearchStore)
     clusters: FakeClusterRows = field(default_factory=FakeClusterRows)
+    events: FakeEventLog = field(default_factory=FakeEventLog)
     arm: FakeArm = field(default_factory=FakeArm)
     store: FakeBlobs = field(default_factory=FakeBlobs)
     cluster: FakeKube = field(default_factory=FakeKube)

@@ -26,7 +26,11 @@ class TestNames:
         ["", ".", "..", "../results", "a/../b", "a/b", "a..b", "/etc", "-x", "a b", "a\n", "a\x00", "ä", "a" * 61],
     )
     def test_anything_else_never_reaches_a_path(self, world: World, name: str) -> None:
-        for use in (check_database_name, lambda n: load_database(world.store, n), lambda n: load_layout(world.store, n, 2)):
+        for use in (
+            check_database_name,
+            lambda n: load_database(world.store, n),
+            lambda n: load_layout(world.store, n, 2),
+        ):
             with pytest.raises(InvalidInputError, match="unknown_database"):
                 use(name)
 

@@ -23,7 +23,6 @@ from tests.activities.worlds import (
     put_running_search,
     put_search,
     ref,
-    status_of,
 )
 
 HALF_AN_HOUR = 1800

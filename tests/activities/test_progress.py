@@ -71,7 +71,9 @@ class TestChanges:
 
 
 class TestOrder:
-    @pytest.mark.parametrize("phase", [p for p in Phase if p not in (Phase.EXPORTING, Phase.COMPLETED, Phase.CANCELLING)])
+    @pytest.mark.parametrize(
+        "phase", [p for p in Phase if p not in (Phase.EXPORTING, Phase.COMPLETED, Phase.CANCELLING)]
+    )
     def test_completed_comes_from_the_results_only(self, world: World, phase: Phase) -> None:
         assert advance(world, put_search(world, phase=phase), phase="completed").phase is phase
 
@@ -81,7 +83,9 @@ class TestOrder:
 
     @pytest.mark.parametrize("phase", [Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED])
     @pytest.mark.parametrize("change", [{"phase": "running"}, {"phase": "completed"}, {"error": ERROR}])
-    def test_a_search_that_has_ended_stays_as_it_ended(self, world: World, phase: Phase, change: dict[str, Any]) -> None:
+    def test_a_search_that_has_ended_stays_as_it_ended(
+        self, world: World, phase: Phase, change: dict[str, Any]
+    ) -> None:
         search = put_search(world, phase=phase)
         assert advance(world, search, **change) == search
 

@@ -155,7 +155,7 @@ class TestRefused:
         for name in names:
             del world.cluster.objects["jobs"][name]
         world.searches.put(search)
-        error = PermanentError("quota_refused", f'jobs {names[-1]}: exceeded quota: jobs, used: 3, limited: 3')
+        error = PermanentError("quota_refused", f"jobs {names[-1]}: exceeded quota: jobs, used: 3, limited: 3")
         world.cluster.fail("create", names[-1], error)
         return names[-1]
 

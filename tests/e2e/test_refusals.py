@@ -30,7 +30,6 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "an unknown task": ({"options": {"task": "hugeblast"}}, 422, "unknown_task"),
     "a misspelt field": ({"databse": "resfinder"}, 422, "invalid_request"),
     "a negative batch": ({"batch_len": -1}, 422, "invalid_request"),
-    "half a cluster": ({"cluster": {"cluster_name": "x"}}, 422, "cluster_required"),
 }
 
 

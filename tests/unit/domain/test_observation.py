@@ -183,6 +183,17 @@ class TestFailed:
         assert seen(jobs).outcome is Outcome.DONE
 
 
+class TestAttempts:
+    @pytest.mark.parametrize("end", [COMPLETE, FAILED])
+    def test_what_an_earlier_attempt_left_says_nothing_about_this_one(self, end: Json) -> None:
+        left = [job(f"old{i}", end, labels={"elb-attempt": "1"}) for i in range(2)]
+        again = search(attempt=2)
+        assert seen(left, of=search(attempt=2, **NOT_MADE_YET)).outcome is Outcome.CREATING
+        new = [job("a", active=1, labels={"elb-attempt": "2"}), done("b", labels={"elb-attempt": "2"})]
+        found = seen([*left, *new], [pod("a")], again)
+        assert (found.outcome, found.progress) == (Outcome.RUNNING, Progress(total=2, running=1, succeeded=1))
+
+
 class TestWaitingReason:
     @pytest.mark.parametrize(
         ("waiting", "reason"),

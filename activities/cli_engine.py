@@ -1,0 +1,200 @@
+"""Submit a search by the elastic-blast command line: start a helper Job, look at it, remove it.
+
+Starting and looking are separate steps, and each is safe to run twice: a helper's name is derived from the search.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.clients.kube import Kube
+from shared.clients.provider import clients
+from shared.domain.blast_options import read_options
+from shared.domain.cli_engine import (
+    LOG_BYTES,
+    LOG_LINES,
+    HelperLook,
+    HelperState,
+    look_at_helper,
+    openapi_missing,
+)
+from shared.domain.cli_manifest import (
+    APP_HELPER,
+    APP_OPENAPI,
+    CliConfig,
+    HelperJob,
+    helper_name,
+    surroundings_of,
+)
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.ids import is_job_id
+from shared.domain.names import label_value
+from shared.domain.planner import read_node
+from shared.domain.programs import Program
+from shared.domain.results import DATABASES_CONTAINER, QUERIES_CONTAINER, RESULTS_CONTAINER
+from shared.domain.search import Search
+from shared.domain.snapshot import JOB_ID_LABEL, JobView, read_job, read_snapshot
+from shared.telemetry import log_event
+
+_INSTANCE_TYPE = "node.kubernetes.io/instance-type"
+
+
+def start_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
+    """Make the helper, unless it is there already.
+
+    Args:
+        data: the search's reference, ``number`` (which helper of this attempt, from 1), ``parallel``,
+            ``deadline_seconds``.
+
+    Returns:
+        ``helper``, its name, empty for a search that is cancelled or ended; or ``error``, code ``openapi_missing``.
+
+    Raises:
+        TransientError: an older helper of that name is still being deleted, or the API server is busy.
+        PermanentError: ``job_name_taken``, ``config_value_refused``, or what the API server refused.
+    """
+    search = clients().searches.get(data["owner"], data["job_id"])
+    if search.cancel_requested_at is not None or not search.is_active:
+        return {"helper": ""}
+    kube = clients().kube(search.cluster)
+    surroundings = surroundings_of(kube.pods(f"app={APP_OPENAPI}"))
+    if surroundings is None:
+        return {"error": openapi_missing()}
+    job = HelperJob(
+        job_id=search.job_id,
+        attempt=search.attempt,
+        number=int(data.get("number", 1)),
+        config=_config(search, kube).text(),
+        parallel_warm_reuse=bool(data.get("parallel", True)),
+        deadline_seconds=int(data.get("deadline_seconds", 600)),
+        surroundings=surroundings,
+    )
+    _ensure(kube, job)
+    log_event("cli_submit_started", job_id=search.job_id, job=job.name, cluster=search.cluster.cluster_name)
+    return {"helper": job.name}
+
+
+def check_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
+    """One look at the helper: its Job, its pods, its log.
+
+    Args:
+        data: the search's reference, ``number``, and ``with_log`` where the log is wanted whatever the state.
+
+    Returns:
+        ``{"state": "running" | "stuck" | "succeeded" | "failed" | "gone", "alias", "code", "error", "reasons",
+        "may_try_again", "log"?}``, or ``{"state": "cancelled" | "ended" | "missing"}`` as the row says.
+    """
+    try:
+        search = clients().searches.get(data["owner"], data["job_id"])
+    except NotFoundError:
+        return {"state": "missing"}
+    if search.cancel_requested_at is not None:
+        return {"state": "cancelled"}
+    if not search.is_active:
+        return {"state": "ended"}
+    kube = clients().kube(search.cluster)
+    name = helper_name(search.job_id, search.attempt, int(data.get("number", 1)))
+    look = _look(kube, name, search.job_id)
+    if look.unmarked_bytes is not None:
+        log_event(
+            "cli_exit_marker_missing",
+            level=logging.WARNING,
+            job_id=search.job_id,
+            job=name,
+            bytes=look.unmarked_bytes,
+        )
+    if look.state in (HelperState.SUCCEEDED, HelperState.FAILED):
+        log_event("cli_submit_ended", job_id=search.job_id, job=name, code=look.code, alias=look.alias)
+    log = {"log": look.log} if data.get("with_log") else {}
+    return {**look.to_dict(), "alias": _free_alias(search, look.alias), **log}
+
+
+def remove_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
+    """Delete every helper of the search (Background); one that is gone already is fine.
+
+    Returns:
+        ``deleted``: the names.
+    """
+    search = clients().searches.get(data["owner"], data["job_id"])
+    kube = clients().kube(search.cluster)
+    jobs = kube.jobs(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(search.job_id)}")
+    names = [str(job["metadata"]["name"]) for job in jobs]
+    for name in names:
+        kube.delete("jobs", name)
+        log_event("cli_submit_removed", job_id=search.job_id, job=name, cluster=search.cluster.cluster_name)
+    return {"deleted": names}
+
+
+def _look(kube: Kube, name: str, job_id: str) -> HelperLook:
+    job = _present(kube, name)
+    if job is None:
+        return look_at_helper(None, (), "", job_id)
+    seen = read_snapshot([], kube.pods(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(job_id)}"), datetime.now(UTC))
+    pods = seen.pods_of(job)
+    # Of a helper that has ended, the log is whole by now: it is read after its end was seen.
+    log = kube.log_tail(pods[0].name, LOG_LINES, LOG_BYTES) if pods else ""
+    return look_at_helper(job, pods, log, job_id)
+
+
+def _free_alias(search: Search, alias: str) -> str:
+    """The alias, unless it is the id of somebody's search: a log may name others, whose Jobs are not ours."""
+    if not alias or not is_job_id(alias):
+        return ""
+    try:
+        known = clients().searches.find(alias)
+    except NotFoundError:
+        return alias
+    if known.job_id == search.job_id:
+        return alias
+    log_event("cli_alias_refused", level=logging.WARNING, job_id=search.job_id, alias=alias)
+    return ""
+
+
+def _ensure(kube: Kube, job: HelperJob) -> None:
+    """Create the Job; one of that name is ours already only with our label and while it is not being deleted."""
+    try:
+        kube.create("jobs", job.manifest())
+    except ConflictError as error:
+        present = _present(kube, job.name)
+        if present is None or present.deleting:
+            raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
+        if present.labels.get(JOB_ID_LABEL) != label_value(job.job_id) or present.labels.get("app") != APP_HELPER:
+            raise PermanentError(
+                "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
+            ) from error
+
+
+def _present(kube: Kube, name: str) -> JobView | None:
+    try:
+        return read_job(kube.get("jobs", name))
+    except NotFoundError:
+        return None
+
+
+def _config(search: Search, kube: Kube) -> CliConfig:
+    settings, cluster = clients().settings, search.cluster
+    endpoint = settings.blob_endpoint.format(account=cluster.storage_account)
+    options = read_options(Program(search.program), search.options)
+    nodes = [node for node in kube.nodes() if read_node(node).is_candidate]
+    machine = next((str((node["metadata"].get("labels") or {}).get(_INSTANCE_TYPE, "")) for node in nodes), "")
+    return CliConfig(
+        region=settings.region,
+        resource_group=cluster.resource_group,
+        storage_account=cluster.storage_account,
+        acr_name=settings.acr_name,
+        cluster_name=cluster.cluster_name,
+        machine_type=machine,
+        nodes=max(1, len(nodes)),
+        program=search.program,
+        database_url=f"{endpoint}/{DATABASES_CONTAINER}/{search.database}/{search.database}",
+        queries_url=f"{endpoint}/{QUERIES_CONTAINER}/{search.query['blob']}",
+        results_url=f"{endpoint}/{RESULTS_CONTAINER}",
+        # What follows the program and the database is what elastic-blast calls the options.
+        options=shlex.join(options.unsharded_command(Program(search.program), search.database)[3:]),
+        batch_len=int(search.query["batch_len"]),
+        memory_request=f"{settings.job_memory_gib:g}G",
+        memory_limit=f"{settings.job_memory_limit_gib:g}G",
+    )

@@ -1,0 +1,170 @@
+"""What the reconcile does for searches that nobody drives any more: one new run each, whoever notices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import pytest
+
+from shared.clients.orchestrations import DurableOrchestrations
+from shared.domain.errors import TransientError
+from shared.domain.search import Search
+from shared.domain.states import Phase
+from tests.activities.fakes import World
+from tests.activities.worlds import (
+    CLUSTER,
+    OTHER_CLUSTER,
+    ago,
+    job_id,
+    put_job,
+    put_running_search,
+    put_search,
+)
+from triggers import timers
+from triggers.start import revive, start_orchestration
+
+
+def run(world: World, search: Search) -> bool:
+    """Revive one search."""
+    return revive(search, DurableOrchestrations(world.durable))
+
+
+def reconcile(world: World) -> None:
+    """Let the timer fire."""
+    timer: Any = None
+    timers.reconcile_stale_jobs(timer, world.durable)
+
+
+@pytest.fixture
+def search(world: World) -> Search:
+    """A search with an orchestration that runs."""
+    found = put_running_search(world)
+    start_orchestration(found, DurableOrchestrations(world.durable))
+    return found
+
+
+class TestRevive:
+    def test_one_that_runs_is_left_alone(self, world: World, search: Search) -> None:
+        assert run(world, search) is False
+        assert list(world.durable.started) == [search.job_id]
+
+    def test_one_that_never_began_is_started_with_the_same_id(self, world: World) -> None:
+        search = put_search(world)
+        assert run(world, search) is True
+        name, data = world.durable.started[search.job_id]
+        assert name == "search_orchestrator"
+        assert data["run"] == 1
+        assert world.searches.get(search.owner, search.job_id).run == 1
+
+    @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "TERMINATED"])
+    def test_one_that_ended_without_ending_the_search_gets_the_next_run(
+        self, world: World, search: Search, status: str
+    ) -> None:
+        world.durable.ended[search.job_id] = status
+        assert run(world, search) is True
+        assert world.searches.get(search.owner, search.job_id).run == 2
+        assert world.durable.started[f"{search.job_id}-2"][1]["run"] == 2
+
+    def test_and_the_one_after_that(self, world: World, search: Search) -> None:
+        for number in (2, 3):
+            instance = list(world.durable.started)[-1]
+            world.durable.ended[instance] = "FAILED"
+            run(world, world.searches.get(search.owner, search.job_id))
+            assert list(world.durable.started)[-1] == f"{search.job_id}-{number}"
+
+    @pytest.mark.parametrize("phase", [Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED])
+    @pytest.mark.parametrize("began", [True, False], ids=["ended", "never began"])
+    def test_a_search_that_has_ended_gets_nothing(self, world: World, phase: Phase, began: bool) -> None:
+        search = put_search(world, phase=phase)
+        if began:
+            start_orchestration(search, DurableOrchestrations(world.durable))
+            world.durable.ended[search.job_id] = "COMPLETED"
+        before = dict(world.durable.started)
+        assert run(world, search) is False
+        assert world.durable.started == before
+        assert world.searches.get(search.owner, search.job_id) == search
+
+    def test_a_search_that_ended_since_it_was_read_gets_nothing(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "COMPLETED"
+        ended = world.searches.put(replace(search, phase=Phase.COMPLETED))
+        assert run(world, search) is False
+        assert world.searches.get(search.owner, search.job_id) == ended
+        assert list(world.durable.started) == [search.job_id]
+
+    def test_two_timers_at_once_start_one_run(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "FAILED"
+        answers: list[bool] = []
+        world.searches.meanwhile = lambda: answers.append(run(world, search))
+        answers.append(run(world, search))
+        assert sorted(answers) == [False, True]
+        assert list(world.durable.started) == [search.job_id, f"{search.job_id}-2"]
+        assert world.searches.get(search.owner, search.job_id).run == 2
+
+    def test_a_start_that_failed_is_made_up_for_at_the_next_time(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "FAILED"
+        row = world.searches.put(replace(search, run=2))  # written, and then the host died
+        assert run(world, row) is True
+        assert list(world.durable.started)[-1] == f"{search.job_id}-2"
+
+
+class TestReconcile:
+    def test_every_cluster_is_looked_at_once(self, world: World, search: Search) -> None:
+        put_job(world, search, 0, "succeeded")
+        put_running_search(world, 2)
+        reconcile(world)
+        assert world.cluster.calls["list jobs"] == 1
+        assert world.searches.get(search.owner, search.job_id).progress.succeeded == 1
+
+    def test_the_monitor_of_a_search_that_is_done_is_woken(self, world: World, search: Search) -> None:
+        for shard in range(2):
+            put_job(world, search, shard, "succeeded")
+        reconcile(world)
+        assert world.durable.woken == [f"monitor-{search.job_id}"]
+
+    def test_a_cluster_without_active_searches_costs_no_call(self, world: World) -> None:
+        world.clusters.remember(CLUSTER)
+        put_search(world, phase=Phase.COMPLETED)
+        reconcile(world)
+        assert not world.cluster.calls
+
+    @pytest.mark.parametrize(("age", "started"), [(29, 0), (31, 1)])
+    def test_a_submit_that_may_still_go_on_is_given_time(self, world: World, age: float, started: int) -> None:
+        world.clusters.remember(CLUSTER)
+        put_search(world, created_at=ago(age))
+        reconcile(world)
+        assert len(world.durable.started) == started
+
+    def test_a_search_whose_orchestration_is_gone_gets_a_new_one(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "FAILED"
+        reconcile(world)
+        reconcile(world)
+        assert list(world.durable.started) == [search.job_id, f"{search.job_id}-2"]
+
+    def test_also_while_the_cluster_does_not_answer(self, world: World, search: Search) -> None:
+        world.cluster.fail("list", "jobs", TransientError("kube_unreachable", "no answer"))
+        world.durable.ended[search.job_id] = "FAILED"
+        reconcile(world)
+        assert f"{search.job_id}-2" in world.durable.started
+
+    def test_a_cluster_in_trouble_does_not_keep_the_others_from_their_look(
+        self, world: World, search: Search, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_running_search(world, 2, cluster=OTHER_CLUSTER)
+        world.clusters.remember(OTHER_CLUSTER)
+        real = world.searches.active
+
+        def active(key: str) -> list[Search]:
+            if key == CLUSTER.key:
+                raise TransientError("state_unavailable", "no answer")
+            return real(key)
+
+        monkeypatch.setattr(world.searches, "active", active)
+        reconcile(world)
+        assert world.cluster.calls["list jobs"] == 1
+        assert f"{job_id(2)}" in world.durable.started
+
+    def test_a_durable_service_that_does_not_answer_is_survived(self, world: World, search: Search) -> None:
+        world.durable.failing = grpc.StatusCode.UNAVAILABLE
+        reconcile(world)

@@ -1,0 +1,1 @@
+"""What is left when something dies or fails in the middle: the host, a call, a caller."""

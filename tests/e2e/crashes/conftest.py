@@ -1,0 +1,38 @@
+"""One stack with tripwires and a warm sample database for all crash tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack.stack import Stack
+from local.tripwire.tripwires import Tripwires
+from tests.e2e.crashes.guarded import Guarded
+from tests.e2e.product import Product
+
+
+@pytest.fixture(scope="package")
+def guarded_stack(tmp_path_factory: pytest.TempPathFactory, sample_database: Path) -> Iterator[Guarded]:
+    """A stack whose host talks to everything through tripwires."""
+    settings = {"ELB_RESULTS_GRACE_SECONDS": "3"}
+    home = tmp_path_factory.mktemp("guarded")
+    with (
+        Tripwires() as tripwires,
+        Stack(home, fresh=True, settings=settings, make_components=tripwires.components) as stack,
+    ):
+        product = Product(stack, sample_database)
+        product.prepare()
+        guarded = Guarded(product, tripwires)
+        yield guarded
+        guarded.close()
+        product.close()
+
+
+@pytest.fixture
+def guarded(guarded_stack: Guarded) -> Iterator[Guarded]:
+    """The stack with its host serving and no tripwire set."""
+    guarded_stack.product.stack.wait_ready()
+    yield guarded_stack
+    guarded_stack.tripwires.clear()

@@ -1,0 +1,59 @@
+"""``POST /api/blast/jobs/validate``: every check that a submit makes, and what would be run; nothing is started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.functions as func
+
+from shared.auth import Caller
+from shared.clients.provider import clients
+from shared.domain.batching import split_batches
+from shared.domain.errors import ElbError, PermanentError
+from shared.domain.lifecycle import lifecycle_of
+from shared.domain.planner import plan_warmup, read_node
+from shared.responses import Reply, endpoint
+from triggers.blueprint import http
+from triggers.requests import SubmitRequest, as_model, read_object
+from triggers.submission import Submission
+
+
+@http("api/blast/jobs/validate", "POST", name="blast_jobs_validate")
+@endpoint
+def validate_search(req: func.HttpRequest, caller: Caller) -> Reply:
+    """Report on a submit request. 200 also for a wrong one: ``ok`` says whether a submit would be accepted."""
+    data = read_object(req)
+    try:
+        submission = Submission(caller, as_model(data, SubmitRequest))
+    except PermanentError as error:
+        row = {"id": "request", "status": "failed", "code": error.code, "message": error.message, "hint": error.hint}
+        return Reply({"ok": False, "checks": [row], "plan": None, "estimate": None})
+    checks = submission.report()
+    ok = all(check["status"] == "ok" for check in checks)
+    plan = None
+    if ok:
+        cluster_check, shards, fits = _cluster_check(submission)
+        checks.append(cluster_check)
+        batches = len(split_batches(submission.queries.lengths, submission.batch_len))
+        plan = {"batches": batches, "shards": shards, "jobs": batches * shards if shards else None, "fits": fits}
+    return Reply({"ok": ok, "checks": checks, "plan": plan, "estimate": None})
+
+
+def _cluster_check(submission: Submission) -> tuple[dict[str, Any], int | None, bool | None]:
+    """Whether it would run now. A cluster that is not ready is a warning: the search would wait for it."""
+    row = {"id": "cluster_ready", "status": "ok", "message": "", "hint": ""}
+    try:
+        state = lifecycle_of(clients().arm.cluster(submission.cluster))
+        if not state.workload_possible:
+            row |= {
+                "status": "warning",
+                "message": f"the cluster is {state.lifecycle}",
+                "hint": "the search would wait",
+            }
+            return row, None, None
+        nodes = [read_node(node) for node in clients().kube(submission.cluster).nodes()]
+        plan = plan_warmup(submission.request.database, submission.database.shard_sizes(), nodes)
+    except ElbError as error:
+        row |= {"status": "warning", "code": error.code, "message": error.message, "hint": error.hint}
+        return row, None, False if error.code in ("cluster_too_small", "node_sku_too_small") else None
+    return row, plan.layout, True
