@@ -27,7 +27,7 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
     expires = at + timedelta(days=clients().settings.results_days)
 
     def change(search: Search) -> Search:
-        for step in data.get("finish") or ():
+        for step in () if search.is_terminal else data.get("finish") or ():
             status = StepStatus.SKIPPED if step.get("skipped") else StepStatus.COMPLETED
             search = finish_step(search, StepName(step["step"]), at, step.get("detail", ""), status)
         if data.get("error"):

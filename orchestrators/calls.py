@@ -83,3 +83,9 @@ def _error_of(text: str) -> dict[str, Any]:
 def is_done(task: Any) -> bool:
     """Whether a task has a result (2.x: ``is_complete``, 1.x: ``is_completed``)."""
     return bool(getattr(task, "is_complete", getattr(task, "is_completed", False)))
+
+
+def discard(timer: Any) -> None:
+    """Give up a timer that lost against something else, so that nothing keeps an ended orchestration waiting."""
+    if not is_done(timer):
+        timer.cancel()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from orchestrators.calls import StepFailedError, Steps, activity, guarded, is_done
+from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done
 from shared.domain import functions as names
 from shared.domain.schedule import POLLS_PER_GENERATION, MonitorClock
 from shared.domain.times import parse_time
@@ -39,6 +39,7 @@ def monitor_orchestrator(context: Any) -> Steps:
         delay, clock = clock.next_delay(age)
         timer = context.create_timer(context.current_utc_datetime + delay)
         yield context.task_any([wake, timer])
+        discard(timer)
         woken = is_done(wake)
         if woken:
             clock = clock.woken()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from orchestrators.calls import StepFailedError, Steps, activity, guarded, is_done, run, value
+from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done, run, value
 from shared.domain import functions as names
 from shared.domain.states import Phase, StepName
 from shared.domain.times import format_time
@@ -44,7 +44,9 @@ class Run:
 
     def pause(self, time: timedelta) -> Steps:
         """Wait for a while, or for a wake-up."""
-        yield from self.until(self.context.create_timer(self.context.current_utc_datetime + time))
+        timer = self.context.create_timer(self.context.current_utc_datetime + time)
+        yield from self.until(timer)
+        discard(timer)
 
     def advance(self, **change: Any) -> Steps:
         """Write a change into the row; every step checks the cancel marker here.
@@ -167,6 +169,7 @@ def _warm_up(this: Run, *, warm: bool) -> Steps:
             raise StepFailedError(_waited_too_long({"seconds": seconds, "reason": reason}))
         yield from this.until(child, deadline)
         yield from this.advance()
+    discard(deadline)
     outcome = yield from guarded(child)
     if outcome["status"] != "succeeded":
         raise StepFailedError(outcome["error"])

@@ -52,6 +52,7 @@ def submit(
     """Submit a request that was read: from a body, or from another search."""
     submission = Submission(caller, request).check()
     idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
+    clients().clusters.remember(submission.cluster)  # first, so that the reconcile looks there whatever happens next
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
     if created or search.phase is Phase.PREPARING:
         # Also for a repeated request: the first one may have died between its row and here.

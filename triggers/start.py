@@ -15,7 +15,6 @@ from shared.telemetry import log_event
 def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
     """Start the orchestration of the search's current run; False when it was started before."""
     settings = clients().settings
-    clients().clusters.remember(search.cluster)
     data = {
         **search.ref,
         "cluster": search.cluster.to_dict(),

@@ -17,6 +17,7 @@ from shared.domain import functions as names
 from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.domain.ids import content_key
 from shared.domain.search import ClusterRef
+from shared.domain.warmth import Warmth
 from shared.responses import Reply, accepted, endpoint
 from triggers.blueprint import http
 from triggers.requests import ClusterFields, WarmupRequest, read_body
@@ -60,6 +61,17 @@ def _status(view: OrchestrationView) -> dict[str, Any]:
         "custom_status": view.custom_status or {"phase": view.runtime_status},
         "output": output,
     }
+
+
+@http("api/warmup/active", "GET", name="warmup_active")
+@endpoint
+def show_active_warmups(req: func.HttpRequest, caller: Caller) -> Reply:
+    """The databases that a cluster is loading now, as just observed."""
+    caller.need(Role.OPERATOR)
+    cluster = _cluster(req)
+    shown = [_warmth(cluster, name) for name in warm_databases(clients().kube(cluster))]
+    items = [row for row in shown if row["status"] == Warmth.LOADING]
+    return Reply({"cluster_name": cluster.cluster_name, "items": items, "next_cursor": None})
 
 
 @http("api/monitor/aks/warmup-status", "GET", name="monitor_aks_warmup_status")

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import asyncio
 
-KNOWN_IMAGES = ("ncbi/elb:1.4.0", "busybox")
+KNOWN_IMAGES = (
+    "ncbi/elb:1.4.0",
+    "ncbi/elasticblast-job-submit:4.1.0",
+    "ncbi/elasticblast-query-split:0.1.4",
+    "elb-openapi:4.14",
+    "busybox",
+)
 ENTRYPOINTS: dict[str, list[str]] = {"busybox": ["sh"]}
 
 

@@ -37,6 +37,10 @@ class Call:
         path: with the query string, percent-decoded.
         body: as text, one character per byte.
         status: what the upstream answered; 0 when it was not asked.
+
+    Attributes:
+        job_id: the search that the request names, by its id or by its row's key.
+        pattern: service, method and path without what differs from search to search.
     """
 
     service: str
@@ -44,26 +48,30 @@ class Call:
     path: str
     body: str = field(repr=False, default="")
     status: int = 0
+    job_id: str | None = field(init=False)
+    pattern: str = field(init=False)
 
-    @property
-    def job_id(self) -> str | None:
-        """The search that the request names, by its id or by its row's key."""
-        for text in (self.path, self.body):
-            if found := _JOB_ID.search(text):
-                return found[0]
-            if found := _ROW_KEY.search(text):
-                return f"job-{(1 << 128) - 1 - int(found[1], 16):032x}"
-        return None
+    def __post_init__(self) -> None:
+        """Read the request once: many tripwires ask."""
+        self.job_id = _job_id(self.path) or _job_id(self.body)
+        self.pattern = f"{self.service} {self.method} {_pattern(self.path)}"
 
-    @property
-    def pattern(self) -> str:
-        """Service, method and path without what differs from search to search."""
-        parts = urlsplit(self.path)
-        query = [f"{name}={value}" for name, value in parse_qsl(parts.query, True) if name not in _DROPPED]
-        text = parts.path + (f"?{'&'.join(query)}" if query else "")
-        for expression, placeholder in _REPLACED:
-            text = expression.sub(placeholder, text)
-        return f"{self.service} {self.method} {text}"
+
+def _job_id(text: str) -> str | None:
+    if found := _JOB_ID.search(text):
+        return found[0]
+    if found := _ROW_KEY.search(text):
+        return f"job-{(1 << 128) - 1 - int(found[1], 16):032x}"
+    return None
+
+
+def _pattern(path: str) -> str:
+    parts = urlsplit(path)
+    query = [f"{name}={value}" for name, value in parse_qsl(parts.query, True) if name not in _DROPPED]
+    text = parts.path + (f"?{'&'.join(query)}" if query else "")
+    for expression, placeholder in _REPLACED:
+        text = expression.sub(placeholder, text)
+    return text
 
 
 def decoded(raw_path: str) -> str:

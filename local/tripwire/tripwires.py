@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -26,16 +26,10 @@ from local.stack.home import Home
 from local.stack.identity import Identity
 from local.tripwire.calls import Call, decoded
 from local.tripwire.proxy import Proxy, Upstream
-from local.tripwire.wires import Action, CutError, Kill, Moment, Scope, Tripwire
+from local.tripwire.wires import CutError, Kill, Moment, Scope, Tripwire
 
 _HOST_TALKS_TO = {"blob": "blob", "table": "table", "arm": "arm"}
 _ARM_HANDS_OUT = {"cluster": "kubernetes"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Armed:
-    action: Action
-    moment: Moment
 
 
 class Tripwires:
@@ -133,26 +127,29 @@ class Tripwires:
         self._calls.append(call)
         self._bind(call)
         wire = self._met(call)
-        if wire is not None and wire.moment is Moment.BEFORE:
-            return await self._act(wire.action)
+        if (given := await self._act(wire, call, Moment.BEFORE)) is not None:
+            return given
         answered = await ask()
         call.status = answered.status
-        return answered if wire is None else await self._act(wire.action)
+        given = await self._act(wire, call, Moment.AFTER)
+        return answered if given is None else given
 
-    def _met(self, call: Call) -> _Armed | None:
+    def _met(self, call: Call) -> Tripwire | None:
         """The tripwire that acts; those that only take note take it, too."""
         acting = None
         for wire in self._wires:
             if (acting is None or wire.action is None) and wire.take(call) and wire.action is not None:
-                acting = _Armed(wire.action, wire.moment)
+                acting = wire
         return acting
 
-    async def _act(self, action: Action) -> web.Response:
-        if not isinstance(action, Kill):
-            return await action()
+    async def _act(self, wire: Tripwire | None, call: Call, moment: Moment) -> web.Response | None:
+        if wire is None or wire.action is None or wire.moment is not moment:
+            return None
+        if not isinstance(wire.action, Kill):
+            return await wire.action(call)
         self._gate.clear()
         try:
-            return await action()
+            return await wire.action(call)
         finally:
             self._lives += 1
             self._gate.set()

@@ -20,8 +20,8 @@ from aiohttp import web
 
 from local.tripwire.calls import Call
 
-Action = Callable[[], Awaitable[web.Response]]
-"""Gives the answer that the host gets, or raises :class:`CutError`."""
+Action = Callable[[Call], Awaitable[web.Response | None]]
+"""Gives the answer that the host gets, or None for the upstream's own, or raises :class:`CutError`."""
 
 
 class Moment(enum.Enum):
@@ -53,7 +53,7 @@ class Kill:
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback
 
-    async def __call__(self) -> NoReturn:
+    async def __call__(self, _: Call) -> NoReturn:
         """End the host; its request gets no answer."""
         await asyncio.to_thread(self._callback)
         raise CutError
@@ -67,7 +67,7 @@ def kill(callback: Callable[[], None]) -> Action:
 def answer(status: int, *, retry_after_seconds: int | None = None) -> Action:
     """An answer that the upstream did not give."""
 
-    async def act() -> web.Response:
+    async def act(_: Call) -> web.Response:
         headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
         return web.Response(status=status, text="asked for by a test", headers=headers)
 
@@ -77,7 +77,7 @@ def answer(status: int, *, retry_after_seconds: int | None = None) -> Action:
 def reset() -> Action:
     """A TCP reset."""
 
-    async def act() -> NoReturn:
+    async def act(_: Call) -> NoReturn:
         raise CutError(reset=True)
 
     return act
@@ -86,9 +86,18 @@ def reset() -> Action:
 def silence(seconds: float) -> Action:
     """No answer; after the given time the connection is closed. With ``AFTER``: done, and nobody told."""
 
-    async def act() -> NoReturn:
+    async def act(_: Call) -> NoReturn:
         await asyncio.sleep(seconds)
         raise CutError
+
+    return act
+
+
+def look(callback: Callable[[Call], None]) -> Action:
+    """The request waits while the given call looks around, then goes on as if nothing had been."""
+
+    async def act(call: Call) -> None:
+        await asyncio.to_thread(callback, call)
 
     return act
 

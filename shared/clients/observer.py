@@ -10,16 +10,19 @@ from datetime import UTC, datetime
 
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
+from shared.domain.cli_results import success_marker
 from shared.domain.errors import ElbError
 from shared.domain.functions import WAKE_EVENT, monitor_instance
-from shared.domain.manifests import APP_BLAST
-from shared.domain.observation import Observation, Outcome, observe
+from shared.domain.observation import Observation, Outcome, ids_of, needs_success_marker, observe
+from shared.domain.results import RESULTS_CONTAINER
 from shared.domain.schedule import should_look, window_seconds
 from shared.domain.search import ClusterRef, Search, enter_phase
 from shared.domain.snapshot import ClusterSnapshot, read_snapshot
+from shared.domain.stale_jobs import APPS
 from shared.domain.states import Phase
 from shared.telemetry import log_event
 
+_SELECTOR = f"app in ({','.join(APPS)})"
 _PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED, Outcome.RUNNING: Phase.RUNNING}
 
 
@@ -51,7 +54,8 @@ def look_at_cluster(
         return None
     own = None
     for search in active:
-        seen = observe(snapshot, search)
+        marker = needs_success_marker(snapshot, search) and _has_success_marker(search)
+        seen = observe(snapshot, search, success_marker=marker)
         _write(search, seen, snapshot)
         if asking is not None and search.job_id == asking.job_id:
             own = seen
@@ -61,11 +65,21 @@ def look_at_cluster(
 
 
 def take_snapshot(cluster: ClusterRef) -> ClusterSnapshot:
-    """One LIST of Jobs and one of pods."""
+    """One LIST of Jobs and one of pods; the command line's own Jobs are there to be seen, never counted as work."""
     kube = clients().kube(cluster)
-    jobs = kube.jobs(f"app={APP_BLAST}")
-    pods = kube.pods(f"app={APP_BLAST}") if jobs else []
+    jobs = kube.jobs(_SELECTOR)
+    pods = kube.pods(_SELECTOR) if jobs else []
     return read_snapshot(jobs, pods, datetime.now(UTC))
+
+
+def _has_success_marker(search: Search) -> bool:
+    """Whether the command line's finalizer wrote its marker. A storage that does not answer says nothing."""
+    blobs = clients().blobs(search.cluster.storage_account)
+    try:
+        return any(blobs.listing(RESULTS_CONTAINER, success_marker(elb_id)) for elb_id in sorted(ids_of(search)))
+    except ElbError as error:
+        log_event("marker_not_read", job_id=search.job_id, error=error.code, message=error.message)
+        return False
 
 
 def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None:
@@ -75,6 +89,7 @@ def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None
         if not row.is_active:
             return row
         row = replace(row, progress=seen.progress, jobs=seen.jobs, observed_at=snapshot.observed_at, stale_reason=None)
+        row = replace(row, all_succeeded_looks=seen.all_succeeded_looks)
         if row.phase in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING) and phase is not None and phase != row.phase:
             row = enter_phase(row, phase, snapshot.observed_at, seen.waiting_reason)
         if row.phase in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING):

@@ -14,6 +14,9 @@ from shared.domain.failures import Failure, failure_of_job
 from shared.domain.search import Progress, Search
 from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, ClusterSnapshot, JobState, JobView, PodView
 
+MIN_POLLS_BEFORE_COMPLETE = 2
+"""LISTs in a row that must see all Jobs succeeded where nobody knows how many there will be."""
+
 
 class Outcome(StrEnum):
     """What the cluster says of a search."""
@@ -28,36 +31,52 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One search as one look saw it."""
+    """One search as one look saw it.
+
+    Attributes:
+        all_succeeded_looks: of a search that does not know how many Jobs it has: how many looks in a row, this one
+            included, saw the same number of Jobs, all succeeded. The next look finds it in the row.
+    """
 
     outcome: Outcome
     progress: Progress
     jobs: tuple[Mapping[str, Any], ...]
     waiting_reason: str | None = None
     failure: Failure | None = None
+    all_succeeded_looks: int = 0
 
 
-def jobs_of_search(snapshot: ClusterSnapshot, ids: frozenset[str]) -> tuple[JobView, ...]:
-    """Rule 1: the Jobs labelled ``app=blast`` that carry the id as a label or own a pod that has it in its env."""
+def ids_of(search: Search) -> frozenset[str]:
+    """The ids that the search's Jobs may carry."""
+    return frozenset({search.job_id, *search.aliases})
+
+
+def jobs_of_search(snapshot: ClusterSnapshot, ids: frozenset[str], app: str = "blast") -> tuple[JobView, ...]:
+    """Rule 1: the Jobs labelled ``app=blast`` that carry an id as a label or own a pod that has one in its env."""
     by_env = {pod.owner_job for pod in snapshot.pods if pod.job_ids & ids}
     return tuple(
         job
         for job in snapshot.jobs
-        if job.labels.get("app") == "blast" and (job.labels.get(JOB_ID_LABEL) in ids or job.name in by_env)
+        if job.labels.get("app") == app and (job.labels.get(JOB_ID_LABEL) in ids or job.name in by_env)
     )
 
 
-def observe(snapshot: ClusterSnapshot, search: Search) -> Observation:
-    """Rules 1 to 4 for a search that knows how many Jobs it made (or has not made them yet).
+def needs_success_marker(snapshot: ClusterSnapshot, search: Search) -> bool:
+    """Whether ``observe`` will ask for the command line's SUCCESS marker."""
+    if not _is_uncounted(search):
+        return False
+    jobs = _work(snapshot, search)
+    return bool(jobs) and all(job.state is JobState.SUCCEEDED for job in jobs)
 
-    What is left of an earlier attempt says nothing about this one.
+
+def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool = False) -> Observation:
+    """Rules 1 to 4. What is left of an earlier attempt says nothing about this one.
+
+    Args:
+        success_marker: whether the command line's own SUCCESS marker is there; it only counts for a search that does
+            not know how many Jobs it has.
     """
-    attempt = str(search.attempt)
-    jobs = [
-        job
-        for job in jobs_of_search(snapshot, frozenset({search.job_id}))
-        if job.labels.get(ATTEMPT_LABEL, attempt) == attempt
-    ]
+    jobs = _work(snapshot, search)
     pods = {job.name: snapshot.pods_of(job) for job in jobs}
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}
     total = max(search.expected_jobs or 0, len(jobs))
@@ -75,7 +94,58 @@ def observe(snapshot: ClusterSnapshot, search: Search) -> Observation:
         first = min(failed, key=lambda j: (j.completed_at is None, j.completed_at, j.name))
         return Observation(Outcome.FAILED, progress, rows, failure=failure_of_job(first, pods[first.name]))
     waiting = next((reason for job in jobs for pod in pods[job.name] if (reason := pod.why_waiting)), None)
+    if _is_uncounted(search):
+        seen = Observation(Outcome.RUNNING, progress, rows, waiting)
+        return _observe_uncounted(snapshot, search, seen, success_marker)
     return Observation(_outcome(search, jobs, progress), progress, rows, waiting)
+
+
+def _work(snapshot: ClusterSnapshot, search: Search) -> tuple[JobView, ...]:
+    """The BLAST Jobs that count: of the product's own, those of the present attempt."""
+    jobs = jobs_of_search(snapshot, ids_of(search))
+    if search.source != "api" or search.engine != "native":
+        return jobs
+    return tuple(job for job in jobs if job.labels.get(ATTEMPT_LABEL, "1") == str(search.attempt))
+
+
+def _is_uncounted(search: Search) -> bool:
+    """Whether others made the Jobs (command line, outside), so that nobody knows how many there will be."""
+    return search.jobs_created_at is not None and search.expected_jobs is None
+
+
+def _observe_uncounted(
+    snapshot: ClusterSnapshot, search: Search, seen: Observation, success_marker: bool
+) -> Observation:
+    """Rule 3's last sentence: two LISTs in a row saw all succeeded, and the command says that it made them all."""
+    progress = seen.progress
+    if not progress.total:
+        return _observe_setup(snapshot, search, seen)
+    if progress.succeeded < progress.total:
+        return replace(seen, outcome=Outcome.RUNNING if progress.running or progress.succeeded else Outcome.SUBMITTED)
+    again = search.all_succeeded_looks > 0 and search.progress.total == progress.total
+    looks = min(search.all_succeeded_looks + 1, MIN_POLLS_BEFORE_COMPLETE) if again else 1
+    ended = success_marker or _finalizers_ended(snapshot, search)
+    done = ended and looks >= MIN_POLLS_BEFORE_COMPLETE
+    return replace(seen, outcome=Outcome.DONE if done else Outcome.RUNNING, all_succeeded_looks=looks)
+
+
+def _finalizers_ended(snapshot: ClusterSnapshot, search: Search) -> bool:
+    jobs = jobs_of_search(snapshot, ids_of(search), "finalizer")
+    return bool(jobs) and all(job.state in (JobState.SUCCEEDED, JobState.FAILED) for job in jobs)
+
+
+def _observe_setup(snapshot: ClusterSnapshot, search: Search, seen: Observation) -> Observation:
+    """No BLAST Job is there: the command's own Jobs are still at it, or one failed, or somebody removed the Jobs."""
+    setup = [job for app in ("setup", "submit") for job in jobs_of_search(snapshot, ids_of(search), app)]
+    failed = [job for job in setup if job.state is JobState.FAILED]
+    if failed:
+        first = min(failed, key=lambda job: job.name)
+        failure = failure_of_job(first, snapshot.pods_of(first))
+        message = f"elastic-blast could not make its Jobs: {failure.message}"
+        failure = replace(failure, code="command_line_failed", message=message)
+        return replace(seen, outcome=Outcome.FAILED, failure=failure)
+    at_it = any(job.state in (JobState.PENDING, JobState.RUNNING) for job in setup)
+    return replace(seen, outcome=Outcome.CREATING if at_it else Outcome.MISSING_JOBS)
 
 
 def _outcome(search: Search, jobs: Sequence[JobView], progress: Progress) -> Outcome:

@@ -106,9 +106,8 @@ def _percent(phase: ShardPhase | None, marker: Mapping[str, Any]) -> float:
             return 80 + 20 * part
         case ShardPhase.COMPLETED:
             return 100.0
-        case ShardPhase.FAILED:
-            during = _phase(marker.get("during"))
-            return _percent(during, marker) if during is not ShardPhase.FAILED else 0.0
+        case ShardPhase.FAILED if (during := _phase(marker.get("during"))) is not ShardPhase.FAILED:
+            return _percent(during, marker)
         case _:
             return 0.0
 
@@ -172,9 +171,8 @@ class WarmupStatus:
     @property
     def active_phase(self) -> ShardPhase:
         """The first phase, in the order of the table, that any shard is in."""
-        present = {s.phase for s in self.shards}
-        if len(self.shards) < self.total_jobs:
-            present.add(ShardPhase.WAITING)
+        not_made = {ShardPhase.WAITING} if len(self.shards) < self.total_jobs else set()
+        present = {s.phase for s in self.shards} | not_made
         return next((p for p in _ACTIVE_ORDER if p in present), ShardPhase.COMPLETED)
 
     @property
@@ -194,6 +192,7 @@ class WarmupStatus:
     def to_dict(self) -> dict[str, Any]:
         """The row of ``/api/monitor/aks/warmup-status``."""
         active = next((s for s in self.shards if s.phase is self.active_phase), None)
+        ended = (ShardPhase.COMPLETED, ShardPhase.FAILED)
         counts = {phase.value: sum(s.phase is phase for s in self.shards) for phase in ShardPhase}
         return {
             "database": self.database,
@@ -209,9 +208,7 @@ class WarmupStatus:
             "phase_counts": counts,
             "pod_statuses": [_pod_status(s) for s in self.shards],
             "nodes_ready": len({s.node for s in self.shards if s.phase is ShardPhase.COMPLETED}),
-            "nodes_active": len(
-                {s.node for s in self.shards if s.phase not in (ShardPhase.COMPLETED, ShardPhase.FAILED)}
-            ),
+            "nodes_active": len({s.node for s in self.shards if s.phase not in ended}),
             "nodes_failed": len({s.node for s in self.shards if s.phase is ShardPhase.FAILED}),
             "total_jobs": self.total_jobs,
             "shards": self.layout,
@@ -298,6 +295,5 @@ def _state(
     gone = sorted({s.node for s in shards if s.node} - ready_nodes)
     if gone:
         return Warmth.STALE, f"node {', '.join(gone)} is gone or not ready"
-    if len(jobs) >= max(layout, 1) and all(j.state is JobState.SUCCEEDED for j in jobs):
-        return Warmth.READY, ""
-    return Warmth.LOADING, ""
+    ready = len(jobs) >= max(layout, 1) and all(j.state is JobState.SUCCEEDED for j in jobs)
+    return (Warmth.READY if ready else Warmth.LOADING), ""

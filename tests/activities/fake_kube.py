@@ -72,7 +72,7 @@ class FakeKube:
         if self.on_create is not None:
             self.on_create(name)
         if self.meanwhile is not None:
-            self.meanwhile, interfere = None, self.meanwhile
+            interfere, self.meanwhile = self.meanwhile, None
             interfere()
         self._call("create", kind, name)
         with self._lock:

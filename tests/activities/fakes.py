@@ -74,7 +74,7 @@ class FakeSearchStore:
             before = self.get(owner, job_id)
             after = change(before)
             if self.meanwhile is not None:
-                self.meanwhile, interfere = None, self.meanwhile
+                interfere, self.meanwhile = self.meanwhile, None
                 interfere()
             with self._lock:
                 if self.get(owner, job_id).etag != before.etag:
@@ -89,8 +89,12 @@ class FakeSearchStore:
 
     def active(self, cluster_key: str) -> list[Search]:
         self._check()
-        found = [s for s in self.rows.values() if s.cluster.key == cluster_key and not s.is_terminal]
+        found = [s for s in self.rows.values() if s.cluster.key == cluster_key and s.is_active]
         return sorted(found, key=lambda s: s.created_at)
+
+    def delete(self, search: Search) -> None:
+        self._check()
+        self.rows.pop((search.owner, search.job_id), None)
 
     def _check(self) -> None:
         if self.failing is not None:
@@ -119,7 +123,7 @@ class FakeClusterRows:
 
     def take_look(self, cluster: ClusterRef, row: ClusterRow, now: datetime) -> bool:
         if self.meanwhile is not None:
-            self.meanwhile, interfere = None, self.meanwhile
+            interfere, self.meanwhile = self.meanwhile, None
             interfere()
         present = self.read(cluster)
         if present.etag != row.etag:

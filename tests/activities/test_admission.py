@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from activities.admission import check_admission
 from shared.clients.provider import use
 from shared.domain.errors import NotFoundError, PermanentError, TransientError
+from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     DB,
     Json,
+    ago,
+    job_id,
     new_world,
     put_database,
     put_file,
@@ -37,15 +42,17 @@ class TestAdmitted:
         put_node(world, "node-a")
         assert admission(world) == {"decision": "admit", "warm": False, "layout": 2}
 
-    def test_one_that_still_loads_is_not_warm(self, world: World) -> None:
+    def test_a_failed_warmup_is_begun_again(self, world: World) -> None:
         put_warm_cluster(world)
-        world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
-        assert admission(world)["warm"] is False
+        world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("failed")
+        assert admission(world) == {"decision": "admit", "warm": False, "layout": 2}
 
+    @pytest.mark.proves("W9")
     def test_one_of_another_source_version_is_not_warm(self, world: World) -> None:
         put_warm_cluster(world, version="2020-01-01-00000000")
         assert admission(world)["warm"] is False
 
+    @pytest.mark.proves("W9")
     @pytest.mark.parametrize("left", ["gone", "not ready"])
     def test_one_whose_node_is_lost_is_not_warm(self, world: World, left: str) -> None:
         put_warm_cluster(world)
@@ -99,11 +106,52 @@ class TestWaiting:
             put_node(world, "node-a", ready=node != "not ready", pool="system" if node == "system" else "blast")
         assert admission(world)["reason"] == "no ready user node yet"
 
-    def test_as_long_as_the_setting_says(self) -> None:
-        world = new_world(ELB_CLUSTER_WAIT_SECONDS="7")
-        world.arm.power = "Stopped"
+    def test_for_a_database_that_still_arrives(self, world: World) -> None:
+        put_node(world, "node-a")
+        put_database(world)
+        del world.store.blobs["blast-db", f"{DB}/{DB}.01.nsq"]
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_database")
+        assert "db.01.nsq" in verdict["reason"]
+        assert verdict["seconds"] == 2700
+
+    def test_for_somebody_elses_warmup(self, world: World) -> None:
+        put_warm_cluster(world)
+        world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_warmup")
+        assert verdict["seconds"] == 2700
+
+    def test_for_a_slot(self) -> None:
+        world = new_world(ELB_ACTIVE_SEARCHES="1", ELB_CAPACITY_WAIT_SECONDS="7")
         with use(world):
+            put_warm_cluster(world)
+            first = put_search(world, job_id(1))
+            assert check_admission(ref(first))["decision"] == "admit"
+            verdict = check_admission(ref(put_search(world, job_id(2))))
+            assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_capacity")
+            assert verdict["seconds"] == 7
+            world.searches.put(replace(first, phase=Phase.COMPLETED))
+            assert check_admission(ref(world.searches.find(job_id(2))))["decision"] == "admit"
+
+    @pytest.mark.parametrize("name", ["CLUSTER", "DATABASE", "WARMUP"])
+    def test_as_long_as_the_setting_says(self, name: str) -> None:
+        world = new_world(**{f"ELB_{name}_WAIT_SECONDS": "7"})
+        with use(world):
+            put_warm_cluster(world)
+            if name == "CLUSTER":
+                world.arm.power = "Stopped"
+            elif name == "DATABASE":
+                del world.store.blobs["blast-db", f"{DB}/{DB}.01.nsq"]
+            else:
+                world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
             assert admission(world)["seconds"] == 7
+
+
+def test_a_cancel_marker_ends_the_waiting(world: World) -> None:
+    search = put_search(world, phase=Phase.CANCELLING, cancel_requested_at=ago(1))
+    assert check_admission(ref(search)) == {"decision": "cancelled"}
+    assert not world.cluster.calls
 
 
 class TestNever:
@@ -126,12 +174,6 @@ class TestNever:
     def test_an_unknown_database(self, world: World) -> None:
         put_node(world, "node-a")
         assert self.refusal(world).code == "unknown_database"
-
-    def test_an_incomplete_database(self, world: World) -> None:
-        put_node(world, "node-a")
-        put_database(world)
-        del world.store.blobs["blast-db", f"{DB}/{DB}.01.nsq"]
-        assert self.refusal(world).code == "database_incomplete"
 
     def test_a_database_without_shards(self, world: World) -> None:
         put_node(world, "node-a")

@@ -28,6 +28,7 @@ from tests.activities.worlds import (
 HALF_AN_HOUR = 1800
 
 
+@pytest.mark.proves("S4")
 class TestStaleJobs:
     def old_job(self, world: World, state: str = "succeeded", age: float = HALF_AN_HOUR + 5, **labels: str) -> Json:
         """A Job of a search that nobody knows any more."""

@@ -71,6 +71,7 @@ class TestChanges:
 
 
 class TestOrder:
+    @pytest.mark.proves("T3")
     @pytest.mark.parametrize(
         "phase", [p for p in Phase if p not in (Phase.EXPORTING, Phase.COMPLETED, Phase.CANCELLING)]
     )
@@ -88,6 +89,10 @@ class TestOrder:
     ) -> None:
         search = put_search(world, phase=phase)
         assert advance(world, search, **change) == search
+
+    def test_not_even_its_steps_change(self, world: World) -> None:
+        search = put_search(world, phase=Phase.FAILED)
+        assert advance(world, search, finish=[{"step": "exporting", "detail": "late"}]) == search
 
     def test_somebody_elses_write_meanwhile_is_kept(self, world: World) -> None:
         search = put_search(world)

@@ -30,6 +30,7 @@ def merged(world: World, batch: int) -> str:
     return world.store.read(RESULTS_CONTAINER, merged_blob(JOB_ID, batch)).decode()
 
 
+@pytest.mark.proves("T3")
 class TestGate:
     def test_open_when_every_piece_is_there(self, world: World, search: Search) -> None:
         assert check_results(ref(search)) == {"open": True, "batches": 2, "missing": [], "empty": []}
@@ -89,6 +90,7 @@ class TestMerge:
         merge_search_batch(ref(search, batch=0))
         assert merged(world, 0) == "q1\tc\t90\nq1\tb\t90\nq2\td\t90\n"
 
+    @pytest.mark.proves("T3")
     @pytest.mark.parametrize(
         "content",
         [

@@ -102,11 +102,24 @@ class TestRevive:
         assert list(world.durable.started) == [search.job_id, f"{search.job_id}-2"]
         assert world.searches.get(search.owner, search.job_id).run == 2
 
+    def test_a_run_that_began_since_it_was_read_is_not_taken_back(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "FAILED"
+        world.searches.put(replace(search, run=3))
+        assert run(world, search) is False
+        assert world.searches.get(search.owner, search.job_id).run == 3
+        assert list(world.durable.started) == [search.job_id]
+
     def test_a_start_that_failed_is_made_up_for_at_the_next_time(self, world: World, search: Search) -> None:
         world.durable.ended[search.job_id] = "FAILED"
         row = world.searches.put(replace(search, run=2))  # written, and then the host died
         assert run(world, row) is True
         assert list(world.durable.started)[-1] == f"{search.job_id}-2"
+
+    def test_a_cancel_whose_orchestration_died_is_brought_to_its_end(self, world: World, search: Search) -> None:
+        world.durable.ended[search.job_id] = "FAILED"
+        cancelling = world.searches.put(replace(search, phase=Phase.CANCELLING, cancel_requested_at=ago(5)))
+        assert run(world, cancelling) is True
+        assert f"{search.job_id}-2" in world.durable.started
 
 
 class TestReconcile:

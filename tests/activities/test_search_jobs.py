@@ -33,6 +33,7 @@ def row(world: World, search: Search) -> Search:
 
 
 class TestCreating:
+    @pytest.mark.proves("S5")
     def test_batches_times_shards(self, world: World, search: Search) -> None:
         assert create_search_jobs(ref(search)) == {"jobs": 4}
         places = {
@@ -77,6 +78,7 @@ class TestCreating:
         create_search_jobs(ref(search))
         assert row(world, search) == first
 
+    @pytest.mark.proves("S5")
     def test_bounded_in_parallel(self, world: World, search: Search) -> None:
         """More than one at a time, and never more than the limit: as many as the limit meet inside the API server."""
         many = put_search(world, job_id(9), plan={"batches": 30, "sequences": 3})
@@ -103,6 +105,7 @@ class TestCreating:
         assert own_jobs(world) == []
 
 
+@pytest.mark.proves("S5")
 class TestConflicts:
     """409: ours already, ours but going, somebody else's."""
 
@@ -144,6 +147,7 @@ def _not_found(name: str) -> Any:
     return NotFoundError("kube_not_found", f"jobs {name}: not found")
 
 
+@pytest.mark.proves("S5")
 class TestRefused:
     """422 or quota in the middle of the set."""
 

@@ -14,6 +14,13 @@ from activities.admission import check_admission
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
+from activities.removal import (
+    check_deletion,
+    delete_search_blobs,
+    delete_search_row,
+    remove_search_objects,
+    wake_waiting,
+)
 from activities.results import check_results, merge_search_batch, publish_results
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
@@ -129,9 +136,34 @@ def shards(world: World) -> Twice:
     return lambda: prepare_shards({"database": DB, "shards": 2, "storage_account": "store"})
 
 
+def remove_objects(world: World) -> Twice:
+    search = put_running_search(world)
+    return lambda: remove_search_objects(ref(search))
+
+
+def may_delete(world: World) -> Twice:
+    search = put_search(world, phase="failed")
+    return lambda: check_deletion(ref(search))
+
+
+def delete_blobs(world: World) -> Twice:
+    search = put_finished_search(world)
+    return lambda: delete_search_blobs(ref(search))
+
+
+def delete_row(world: World) -> Twice:
+    search = put_search(world)
+    return lambda: delete_search_row(ref(search))
+
+
+def wake(world: World) -> Twice:
+    search = put_search(world)
+    return lambda: wake_waiting(ref(search), world.durable)
+
+
 ACTIVITIES: tuple[Callable[[World], Twice], ...] = (
     admission, advance, fail, clean_up, scripts, stage, create_jobs, stop_jobs, observe, gate, merge, publish, plan,
-    warm, observe_warm, shards,
+    warm, observe_warm, shards, remove_objects, may_delete, delete_blobs, delete_row, wake,
 )  # fmt: skip
 
 
@@ -144,7 +176,7 @@ def kept(world: World) -> Json:
             manifest["provenance"]["published_at"] = "some time"
             blobs[container, name] = manifest
     return {
-        "rows": {key: search for key, search in world.searches.rows.items()},
+        "rows": dict(world.searches.rows),
         "blobs": blobs,
         "objects": copy.deepcopy(world.cluster.objects),
         "slots": {key: dict(slots.holders) for key, slots in world.clusters.held.items()},
@@ -180,5 +212,5 @@ class TestErrorsAsData:
     def test_the_look_of_a_monitor_too(self, world: World) -> None:
         world.searches.failing = PermanentError("broken", "it is broken")
         search = put_running_search(world)
-        look: Callable[[Json, Any], Json] = registry.observe_with_client.build(None)._function.get_user_function()  # type: ignore[attr-defined]
+        look = registry.with_client(observe_cluster, "observe_cluster")
         assert look(ref(search), world.durable)["error"]["code"] == "broken"

@@ -176,6 +176,7 @@ class TestProgress:
         assert (status["status"], status["active_phase"]) == ("loading", "copying_files")
         assert [shard["progress_pct"] for shard in status["pod_statuses"]] == [35.0, 70.0]
 
+    @pytest.mark.proves("W9")
     def test_another_version_is_stale_not_warm(self, world: World) -> None:
         put_warm_cluster(world)
         assert self.observe(source_version="newer")["status"] == "stale"

@@ -70,6 +70,7 @@ def put_search(world: World, job_id: str = JOB_ID, **fields: Any) -> Search:
         query={"blob": query_blob(job_id), "batch_len": 20, "sha256": "0" * 64},
     )
     world.store.blobs[QUERIES_CONTAINER, query_blob(job_id)] = QUERY
+    world.clusters.refs[CLUSTER.key] = CLUSTER
     return world.searches.put(replace(search, **fields))
 
 

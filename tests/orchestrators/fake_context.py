@@ -32,6 +32,14 @@ class FakeTask:
     fire_at: datetime | None = None
     children: Sequence[FakeTask] = ()
     is_complete: bool = False
+    due: datetime = START
+    result: Any = None
+    failure: ActivityFailedError | None = None
+
+    def cancel(self) -> None:
+        """Give a timer up, as the SDK's own do it."""
+        assert self.kind == "timer"
+        self.is_complete = True
 
     @property
     def call(self) -> tuple[Any, ...]:
@@ -54,6 +62,7 @@ class FakeContext:
     statuses: list[Any] = field(default_factory=list)
     policies: list[Any] = field(default_factory=list)
     continued: Any = None
+    takes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def current_utc_datetime(self) -> datetime:
@@ -76,7 +85,7 @@ class FakeContext:
         return self._schedule(FakeTask("child", name, json.loads(json.dumps(data)), instance_id))
 
     def create_timer(self, fire_at: datetime) -> FakeTask:
-        return self._schedule(FakeTask("timer", fire_at=fire_at))
+        return self._schedule(FakeTask("timer", fire_at=fire_at, data=(fire_at - self.now).total_seconds()))
 
     def wait_for_external_event(self, name: str) -> FakeTask:
         return self._schedule(FakeTask("event", name))
@@ -88,6 +97,7 @@ class FakeContext:
         return FakeTask("any", children=tuple(tasks))
 
     def _schedule(self, task: FakeTask) -> FakeTask:
+        task.due = task.fire_at or self.now + timedelta(seconds=self.lasting(task.name))
         self.scheduled.append(task)
         return task
 
@@ -104,6 +114,10 @@ class FakeContext:
     def waits(self) -> list[float]:
         """Seconds of every timer, from when it was made."""
         return [task.data for task in self.scheduled if task.kind == "timer"]
+
+    def lasting(self, name: str) -> float:
+        """Seconds that an activity or a child takes; none unless ``takes`` says otherwise."""
+        return self.takes.get(name, 0)
 
     @property
     def seconds(self) -> float:
@@ -132,6 +146,7 @@ def play(
     answers: Mapping[str, Any],
     *,
     wakes: Sequence[float] = (),
+    takes: Mapping[str, float] | None = None,
     now: datetime = START,
 ) -> Play:
     """Run an orchestrator until it returns.
@@ -139,8 +154,10 @@ def play(
     Args:
         answers: by name of activity or child: its result, an exception to raise, or a function of its input.
         wakes: seconds after ``now`` at which a wake-up comes.
+        takes: seconds that an activity or a child takes, by its name; no time where it is not named.
     """
-    player = _Player(FakeContext(data, now), answers, [now + timedelta(seconds=s) for s in sorted(wakes)])
+    context = FakeContext(data, now, takes=takes or {})
+    player = _Player(context, answers, [now + timedelta(seconds=s) for s in sorted(wakes)])
     steps = orchestrator(player.context)
     result: Any = None
     failure: ActivityFailedError | None = None
@@ -167,22 +184,29 @@ class _Player:
     wakes: list[datetime]
 
     def finish(self, task: FakeTask) -> Any:
-        """Complete a task and give its result, or raise its failure."""
+        """Complete a task, unless it is complete already; give its result, or raise its failure."""
         if task.kind == "any":
             return self._first(task)
         if task.kind == "all":
             return self._all(task)
+        if not task.is_complete:
+            self._complete(task)
+        if task.failure:
+            raise task.failure
+        return task.result
+
+    def _complete(self, task: FakeTask) -> None:
+        self.context.now = max(self.context.now, task.due)
         task.is_complete = True
         if task.kind == "timer":
-            self._fire(task)
-            return None
-        return self._answer(task)
-
-    def _fire(self, timer: FakeTask) -> None:
-        assert timer.fire_at is not None
-        timer.data = (timer.fire_at - self.context.now).total_seconds()
-        self.context.now = max(self.context.now, timer.fire_at)
-        timer.is_complete = True
+            return
+        answer = self.answers[task.name]
+        if callable(answer):
+            answer = answer(task.data)
+        if isinstance(answer, ActivityFailedError):
+            task.failure = answer
+        else:
+            task.result = json.loads(json.dumps(answer))
 
     def _all(self, group: FakeTask) -> list[Any]:
         """All of them, and only then the first failure, as ``task_all`` does."""
@@ -197,23 +221,14 @@ class _Player:
         return results
 
     def _first(self, group: FakeTask) -> FakeTask:
-        """The event or the timer, whichever comes first; a wake-up that came before it was waited for is kept."""
+        """The one that is complete first; a wake-up that came before it was waited for is kept."""
         event = next(child for child in group.children if child.kind == "event")
-        timer = next(child for child in group.children if child.kind == "timer")
         assert not event.is_complete, "a wait that has fired was waited for again"
-        assert timer.fire_at is not None
-        if self.wakes and self.wakes[0] < timer.fire_at:
-            timer.data = (timer.fire_at - self.context.now).total_seconds()
+        others = [child for child in group.children if child is not event]
+        first = min(others, key=lambda child: child.due)
+        if self.wakes and self.wakes[0] < first.due:
             self.context.now = max(self.context.now, self.wakes.pop(0))
             event.is_complete = True
             return event
-        self._fire(timer)
-        return timer
-
-    def _answer(self, task: FakeTask) -> Any:
-        answer = self.answers[task.name]
-        if callable(answer):
-            answer = answer(task.data)
-        if isinstance(answer, Exception):
-            raise answer
-        return json.loads(json.dumps(answer))
+        self._complete(first)
+        return first

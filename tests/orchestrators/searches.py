@@ -24,7 +24,7 @@ BROKEN = {"code": "broken", "message": "it is broken", "hint": "mend it"}
 
 def advanced(data: dict[str, Any]) -> dict[str, Any]:
     """A row that follows."""
-    return {"phase": data.get("phase") or "failed", "cancelled": False}
+    return {"phase": data.get("phase") or ("failed" if "error" in data else "running"), "cancelled": False}
 
 
 def answers(**others: Any) -> dict[str, Any]:
@@ -42,6 +42,8 @@ def answers(**others: Any) -> dict[str, Any]:
         names.MERGE_BATCH: lambda data: {"batch": data["batch"], "queries": 1, "queries_with_hits": 1, "hits": 2},
         names.PUBLISH_RESULTS: {"files": ["results.tsv", "manifest.json"], "bytes": 77},
         names.STOP_SEARCH_JOBS: {"deleted": 0},
+        names.REMOVAL_ORCHESTRATOR: {"left": 0},
+        names.WAKE_WAITING: {"woken": 0},
     }
     assert others.keys() <= well.keys(), "an answer for something that no search calls"
     return well | others

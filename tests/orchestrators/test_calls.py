@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from orchestrators.calls import StepFailedError, guarded, is_done, retry_policy
+from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
+from orchestrators.removal import removal_orchestrator
 from orchestrators.search import search_orchestrator
 from orchestrators.shards import shards_orchestrator
 from orchestrators.warmup import warmup_orchestrator
 from shared.domain import functions as names
 from tests.orchestrators.fake_context import ActivityFailedError, Play, in_turn, play
-from tests.orchestrators.searches import BROKEN, SEARCH, answers
+from tests.orchestrators.searches import BROKEN, REF, SEARCH, advanced, answers
 from tests.orchestrators.test_monitor import ACTIVE, DONE, WATCHED
 from tests.orchestrators.test_warmup import LOADING, PLAN, READY, REQUEST
 
@@ -94,6 +96,21 @@ PLAYS: dict[str, Callable[[], Play]] = {
             names.ENSURE_SCRIPTS: {},
             names.CREATE_WARMUP_JOB: {},
             names.OBSERVE_WARMUP: in_turn(LOADING, READY),
+        },
+    ),
+    "search cancelled": lambda: play(search_orchestrator, SEARCH, answers(check_admission={"decision": "cancelled"})),
+    "removal": lambda: play(
+        removal_orchestrator, REF, {names.REMOVE_SEARCH_OBJECTS: in_turn({"left": 2}, {"left": 0})}
+    ),
+    "deletion": lambda: play(
+        deletion_orchestrator,
+        REF | {"delete_run": 1},
+        {
+            names.CHECK_DELETION: in_turn({"ready": False}, {"ready": True}),
+            names.ADVANCE_SEARCH: advanced,
+            names.REMOVAL_ORCHESTRATOR: {"left": 0},
+            names.DELETE_SEARCH_BLOBS: {},
+            names.DELETE_SEARCH_ROW: {},
         },
     ),
     "shards": lambda: play(shards_orchestrator, {"database": "d", "shards": 1}, {names.PREPARE_SHARDS: {}}),

@@ -12,7 +12,9 @@ import pytest
 from azure.durable_functions.worker import DurableFunctionsWorker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
+from orchestrators.removal import removal_orchestrator
 from orchestrators.search import search_orchestrator
 from orchestrators.shards import shards_orchestrator
 from orchestrators.warmup import warmup_orchestrator
@@ -28,6 +30,8 @@ ORCHESTRATORS: dict[str, Callable[..., Any]] = {
     names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
     names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
     names.SHARDS_ORCHESTRATOR: shards_orchestrator,
+    names.REMOVAL_ORCHESTRATOR: removal_orchestrator,
+    names.DELETION_ORCHESTRATOR: deletion_orchestrator,
 }
 
 
@@ -77,7 +81,7 @@ def test_every_step_of_a_saved_history_is_decided_today_as_it_was_then(name: str
         assert decided == [decision(event) for event in step.decided]
 
 
-def test_every_orchestrator_has_a_saved_history() -> None:
+def test_each_of_these_orchestrators_has_a_saved_history() -> None:
     assert {histories.orchestrator_of(histories.load(name)) for name in histories.saved()} == set(ORCHESTRATORS)
 
 

@@ -36,6 +36,7 @@ def looks_of(played: Play) -> list[dict[str, Any]]:
     return played.context.calls(names.OBSERVE_CLUSTER)
 
 
+@pytest.mark.proves("F4")
 class TestLooking:
     def test_it_looks_before_it_waits(self) -> None:
         played = monitor(DONE)
@@ -75,6 +76,7 @@ class TestFailedLooks:
         assert played.context.waits() == [10, 10]
 
 
+@pytest.mark.proves("F4", "N3")
 class TestSchedule:
     @pytest.mark.parametrize(
         ("age", "seconds"),
@@ -120,6 +122,7 @@ class TestWakeUps:
         assert [event.is_complete for event in events] == [True, True, False]
 
 
+@pytest.mark.proves("F4")
 class TestGenerations:
     def test_it_continues_as_new_after_so_many_polls(self) -> None:
         played = monitor(ACTIVE)
@@ -158,6 +161,7 @@ class TestGenerations:
         assert data == WATCHED | {"after_wake": None}
 
 
+@pytest.mark.proves("F4", "N13")
 class TestDeadline:
     @pytest.mark.parametrize(("age", "state"), [(86_399, "done"), (86_400, "failed"), (86_401, "failed")])
     def test_a_search_that_is_too_old_ends(self, age: float, state: str) -> None:

@@ -96,6 +96,9 @@ class TestWarm:
         policies = search().context.policies
         assert {policy.max_number_of_attempts for policy in policies} == {MAX_ATTEMPTS}
 
+    def test_those_that_wait_for_its_slot_are_woken_at_the_end(self) -> None:
+        assert search().context.names()[-1] == names.WAKE_WAITING
+
     def test_fields_of_a_newer_version_are_ignored(self) -> None:
         played = play(search_orchestrator, SEARCH | {"of_tomorrow": 1}, answers())
         assert played.result == {"phase": "completed"}
@@ -129,27 +132,58 @@ class TestCold:
         played = search(check_admission=COLD)
         [task] = [t for t in played.context.scheduled if t.name == names.WARMUP_ORCHESTRATOR]
         assert task.instance == "warmup-job-1"
-        assert task.data == {"database": "core_nt", "cluster": CLUSTER, "force": False, "wait_seconds": 2700}
+        assert task.data == {"database": "core_nt", "cluster": CLUSTER, "force": False}
         assert phases(played)[:2] == ["warming_up", "configuring"]
         assert finished(played)["warming_up"]["detail"] == "core_nt is warm now"
         assert played.result == {"phase": "completed"}
+
+    @pytest.mark.proves("N10")
+    @pytest.mark.parametrize(("seconds", "phase"), [(2699, "completed"), (2700, "completed"), (2701, "failed")])
+    def test_it_is_waited_for_until_its_deadline(self, seconds: float, phase: str) -> None:
+        takes = {names.WARMUP_ORCHESTRATOR: seconds}
+        played = play(search_orchestrator, SEARCH, answers(check_admission=COLD), takes=takes)
+        assert played.result == {"phase": phase}
+        if phase == "failed":
+            error = next(c["error"] for c in played.context.calls(names.ADVANCE_SEARCH) if "error" in c)
+            assert error["code"] == "wait_timeout"
+            assert error["message"] == "waited 2700 s: database core_nt did not become warm"
+
+    def test_a_wake_up_meanwhile_changes_nothing(self) -> None:
+        takes = {names.WARMUP_ORCHESTRATOR: 100.0}
+        played = play(search_orchestrator, SEARCH, answers(check_admission=COLD), takes=takes, wakes=(10, 20))
+        assert played.result == {"phase": "completed"}
+        assert len(played.context.calls(names.WARMUP_ORCHESTRATOR)) == 1
 
 
 class TestWaiting:
     def test_the_row_says_for_what_and_then_the_search_goes_on(self) -> None:
         played = search(check_admission=in_turn(WAITING, WAITING, WARM))
         waits = [c for c in played.context.calls(names.ADVANCE_SEARCH) if c.get("phase") == "waiting_for_cluster"]
-        assert [wait["reason"] for wait in waits] == ["cluster c is stopped"] * 2
+        since = "since 2030-01-01T00:00:00.000Z, at most until 2030-01-01T00:30:00.000Z"
+        assert [wait["reason"] for wait in waits] == [f"cluster c is stopped; {since}"] * 2
         assert played.context.seconds == 30
         assert played.result == {"phase": "completed"}
 
     def test_waiting_is_not_busy(self) -> None:
         assert search(check_admission=in_turn(WAITING, WAITING, WARM)).context.waits() == [15, 15]
 
+    @pytest.mark.proves("N11")
     @pytest.mark.parametrize(("ready_after", "phase"), [(1785, "completed"), (1800, "completed"), (1815, "failed")])
     def test_it_ends_at_the_deadline_of_what_is_waited_for(self, ready_after: int, phase: str) -> None:
         waits = [WAITING] * (ready_after // 15)
         assert search(check_admission=in_turn(*waits, WARM)).result == {"phase": phase}
+
+    def test_each_reason_has_a_deadline_of_its_own(self) -> None:
+        capacity = WAITING | {"phase": "waiting_for_capacity", "reason": "10 searches are active", "seconds": 60}
+        waits = in_turn(*[WAITING] * 100, *[capacity] * 4, WARM)
+        assert search(check_admission=waits).result == {"phase": "completed"}
+        assert search(check_admission=in_turn(*[WAITING] * 100, *[capacity] * 5, WARM)).result == {"phase": "failed"}
+
+    def test_a_wake_up_ends_the_pause(self) -> None:
+        waits = in_turn(WAITING, WAITING, WARM)
+        played = play(search_orchestrator, SEARCH, answers(check_admission=waits), wakes=(1.0, 2.5))
+        assert played.context.seconds == 2.5
+        assert played.result == {"phase": "completed"}
 
     def test_the_failure_says_what_was_waited_for(self) -> None:
         played = search(check_admission=WAITING)
@@ -160,6 +194,7 @@ class TestWaiting:
         assert played.context.seconds == 1800
 
 
+@pytest.mark.proves("T3")
 class TestResultsGate:
     CLOSED = {"open": False, "batches": 3, "missing": ["job-1/pieces/a"], "empty": ["job-1/pieces/b"]}  # noqa: RUF012
     OPEN = {"open": True, "batches": 3, "missing": [], "empty": []}  # noqa: RUF012
@@ -173,6 +208,7 @@ class TestResultsGate:
         called = search(check_results=in_turn(self.CLOSED, self.OPEN)).context.names()
         assert called.index(names.MERGE_BATCH) > len(called) - called[::-1].index(names.CHECK_RESULTS) - 1
 
+    @pytest.mark.proves("N7")
     @pytest.mark.parametrize(("open_after", "phase"), [(118, "completed"), (120, "completed"), (122, "failed")])
     def test_results_are_waited_for_as_long_as_the_grace_period(self, open_after: int, phase: str) -> None:
         looks = [self.CLOSED] * (open_after // 2)
@@ -183,6 +219,7 @@ class TestResultsGate:
         assert last["error"]["code"] == "results_lost"
         assert "job-1/pieces/a, job-1/pieces/b (empty)" in last["error"]["message"]
 
+    @pytest.mark.proves("T4")
     def test_jobs_that_are_gone_leave_it_to_the_results(self) -> None:
         """A Job that its TTL removed: with its results it is completed, without them it is lost."""
         gone = {"state": "missing_jobs"}

@@ -37,9 +37,9 @@ def error_of(played: Play) -> dict[str, Any]:
 
 
 def assert_failed(played: Play) -> None:
-    """The search has failed, was written so, and then its Jobs were stopped; nothing came after."""
+    """The search has failed, was written so, then its Jobs were stopped and those that wait for its slot woken."""
     assert played.result == {"phase": "failed"}
-    assert played.context.names()[-2:] == [names.ADVANCE_SEARCH, names.STOP_SEARCH_JOBS]
+    assert played.context.names()[-3:] == [names.ADVANCE_SEARCH, names.STOP_SEARCH_JOBS, names.WAKE_WAITING]
     assert played.context.calls(names.STOP_SEARCH_JOBS) == [REF]
 
 
@@ -82,7 +82,7 @@ class TestTransientErrorsThatStay:
         assert error_of(played)["code"] == "step_failed"
 
     def test_jobs_that_cannot_be_stopped_do_not_hide_the_failure(self) -> None:
-        played = search(create_search_jobs={"error": BROKEN}, stop_search_jobs=BUSY)
+        played = search(create_search_jobs={"error": BROKEN}, stop_search_jobs=BUSY, wake_waiting=BUSY)
         assert_failed(played)
         assert error_of(played) == BROKEN
 
@@ -115,33 +115,69 @@ class TestMonitorSays:
 
     def test_cancelled(self) -> None:
         played = search(monitor_orchestrator={"state": "cancelled"})
-        assert played.result == {"phase": "cancelling"}
+        assert_cancelled(played)
         assert played.context.calls(names.CHECK_RESULTS) == []
 
 
+def assert_cancelled(played: Play) -> None:
+    """Everything was removed first, and only then it was written that the search is cancelled."""
+    assert played.result == {"phase": "cancelled"}
+    assert played.context.names()[-3:] == [names.REMOVAL_ORCHESTRATOR, names.ADVANCE_SEARCH, names.WAKE_WAITING]
+    assert played.context.calls(names.REMOVAL_ORCHESTRATOR) == [REF]
+    assert played.context.calls(names.ADVANCE_SEARCH)[-1]["phase"] == "cancelled"
+
+
 class TestCancelMarker:
-    PHASES = ("warming_up", "configuring", "submitting", "submitted", "results_pending", "exporting", "completed")
+    PHASES = ("warming_up", "configuring", "submitting", "submitted", "results_pending", "exporting")
 
     @pytest.mark.parametrize("at", PHASES)
     def test_whichever_step_sees_it_is_the_last(self, at: str) -> None:
         def marked(data: dict[str, Any]) -> dict[str, Any]:
-            return {"phase": data["phase"], "cancelled": data["phase"] == at}
+            if data.get("phase") == at:
+                return {"phase": "cancelling", "cancelled": True}
+            return advanced(data)
 
         played = search(check_admission=COLD, advance_search=marked)
-        assert played.result == {"phase": "cancelling"}
-        assert played.context.calls(names.ADVANCE_SEARCH)[-1]["phase"] == at
-        assert played.context.names()[-1] == names.ADVANCE_SEARCH
+        assert_cancelled(played)
+        assert [change.get("phase") for change in played.context.calls(names.ADVANCE_SEARCH)][-2] == at
+
+    def test_admission_sees_it_too(self) -> None:
+        played = search(check_admission={"decision": "cancelled"})
+        assert_cancelled(played)
+        assert played.context.seconds == 0
 
     def test_a_search_that_waits_stops_waiting(self) -> None:
         waiting = {"decision": "wait", "phase": "waiting_for_cluster", "reason": "stopped", "seconds": 1800}
-        later = in_turn({"phase": "x", "cancelled": False}, {"phase": "x", "cancelled": True})
-        played = search(check_admission=waiting, advance_search=later)
-        assert played.result == {"phase": "cancelling"}
-        assert played.context.seconds == 15
+        verdicts = in_turn(waiting, {"decision": "cancelled"})
+        played = play(search_orchestrator, SEARCH, answers(check_admission=verdicts), wakes=(4.0,))
+        assert_cancelled(played)
+        assert played.context.seconds == 4
 
-    def test_a_failure_is_still_written_and_its_jobs_stopped(self) -> None:
+    def test_a_search_that_is_being_warmed_does_not_wait_for_the_end_of_it(self) -> None:
         def marked(data: dict[str, Any]) -> dict[str, Any]:
-            return {"phase": "failed", "cancelled": "error" in data}
+            return advanced(data) if "phase" in data else {"phase": "cancelling", "cancelled": True}
 
-        played = search(create_search_jobs={"error": BROKEN}, advance_search=marked)
-        assert_failed(played)
+        going_on = answers(check_admission=COLD, advance_search=marked)
+        played = play(search_orchestrator, SEARCH, going_on, takes={names.WARMUP_ORCHESTRATOR: 600.0}, wakes=(7.0,))
+        assert_cancelled(played)
+        assert played.context.seconds == 7
+
+    def test_it_is_not_said_while_the_removal_has_not_ended(self) -> None:
+        """The orchestration ends, and the reconcile gives the search a new one, which tries again."""
+        crashed = ActivityFailedError("job-1: Sub-orchestration task #3 failed: it broke")
+        with pytest.raises(Exception, match="step_failed"):
+            search(check_admission={"decision": "cancelled"}, removal_orchestrator=crashed)
+
+    def test_it_wins_over_a_failure(self) -> None:
+        def marked(data: dict[str, Any]) -> dict[str, Any]:
+            return {"phase": "cancelling", "cancelled": True} if "error" in data else advanced(data)
+
+        assert_cancelled(search(create_search_jobs={"error": BROKEN}, advance_search=marked))
+
+    def test_results_that_were_published_before_it_stay(self) -> None:
+        def marked(data: dict[str, Any]) -> dict[str, Any]:
+            return {"phase": data["phase"], "cancelled": data["phase"] == "completed"}
+
+        played = search(advance_search=marked)
+        assert played.result == {"phase": "completed"}
+        assert played.context.calls(names.REMOVAL_ORCHESTRATOR) == []

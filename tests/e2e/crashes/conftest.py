@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from local.stack.stack import Stack
 from local.tripwire.tripwires import Tripwires
-from tests.e2e.crashes.guarded import Guarded
-from tests.e2e.product import Product
+from tests.e2e.crashes.guarded import MEGABLAST, Guarded, two_sequences
+from tests.e2e.product import DATABASE, Product
 
 
 @pytest.fixture(scope="package")
@@ -36,3 +37,20 @@ def guarded(guarded_stack: Guarded) -> Iterator[Guarded]:
     guarded_stack.product.stack.wait_ready()
     yield guarded_stack
     guarded_stack.tripwires.clear()
+
+
+@pytest.fixture
+def slow_pods(guarded: Guarded) -> Iterator[None]:
+    """BLAST pods that would run for minutes."""
+    guarded.pace(120)
+    yield
+    guarded.pace(0)
+
+
+@pytest.fixture(scope="package")
+def small_result(sample_database: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What plain blastn finds for the two sequences of ``SMALL``."""
+    query = tmp_path_factory.mktemp("small") / "query.fa"
+    query.write_text(two_sequences())
+    command = ["blastn", "-query", str(query), "-db", str(sample_database / DATABASE), *MEGABLAST]
+    return subprocess.run(command, check=True, capture_output=True).stdout

@@ -19,11 +19,22 @@ from local.tripwire.calls import Call
 from local.tripwire.tripwires import Tripwires
 from local.tripwire.wires import Action, Tripwire, kill
 from shared.domain.ids import newest_first_key, owner_key
-from tests.e2e.product import TERMINAL, Product, submit_body, wait_for
+from tests.e2e.product import QUERIES, TERMINAL, Product, submit_body, wait_for
 
 OWNER = "dev@localhost"
 POST_JOB = "kubernetes POST /apis/batch/v1/namespaces/default/jobs"
+ROWS_OF_AN_ENDED_SEARCH = ["elbindex all", "elbindex id", "elbsearches i", "elbsearches s"]
 MEGABLAST = ("-task", "megablast", "-outfmt", "6 std", "-max_target_seqs", "20")
+
+
+def two_sequences() -> str:
+    """The first queries of the sample: one without a hit, one with hits. One batch."""
+    records = QUERIES.read_text().split(">")[1:3]
+    return "".join(f">{record}" for record in records)
+
+
+SMALL: dict[str, Any] = {"query_fasta": two_sequences(), "batch_len": None}
+"""What a submit of one batch changes."""
 
 
 class Guarded:
@@ -48,7 +59,8 @@ class Guarded:
     @property
     def host_pid(self) -> int | None:
         """The host's process id; None while it is being started again."""
-        return self.product.stack.stack_json["pids"].get("host")
+        pids: dict[str, int] = self.product.stack.stack_json["pids"]
+        return pids.get("host")
 
     def kill_host(self) -> Action:
         """The action that ends the host; the stack starts it again."""
@@ -86,9 +98,27 @@ class Guarded:
             return
         raise AssertionError("the answer was not lost")
 
-    def row(self, job_id: str) -> Mapping[str, Any]:
+    def cancel(self, job_id: str) -> None:
+        """Cancel as a careful client does: again until there is an answer.
+
+        Raises:
+            TimeoutError: there was none.
+            AssertionError: the cancel was refused.
+        """
+
+        def answered() -> httpx.Response | None:
+            try:
+                answer = self.product.http.post(f"/blast/jobs/{job_id}/cancel", json={"reason": "asked for by a test"})
+            except httpx.TransportError:
+                return None
+            return None if answer.status_code == 503 else answer
+
+        answer = wait_for(answered, 60, "an answer to the cancel")
+        assert answer.status_code == 202, answer.text
+
+    def row(self, job_id: str, owner: str = OWNER) -> Mapping[str, Any]:
         """The search's row."""
-        return self._tables.get_table_client("elbsearches").get_entity(*_row_keys(job_id))
+        return self._tables.get_table_client("elbsearches").get_entity(*_row_keys(job_id, owner))
 
     def set_column(self, job_id: str, **columns: str) -> None:
         """Change the row, as time or somebody else would."""
@@ -105,14 +135,18 @@ class Guarded:
 
         return wait_for(has, seconds, f"{columns} of {job_id}")
 
-    def wait_end(self, job_id: str, seconds: float = 60) -> Mapping[str, Any]:
-        """Wait until the row says that the search has ended, with its index row of active searches gone."""
+    def wait_end(self, job_id: str, seconds: float = 60, owner: str = OWNER) -> Mapping[str, Any]:
+        """Wait until the row says that the search has ended."""
 
         def ended() -> Mapping[str, Any] | None:
-            row = self.row(job_id)
+            row = self.row(job_id, owner)
             return row if row["status"] in TERMINAL else None
 
         return wait_for(ended, seconds, f"the end of {job_id}")
+
+    def all_jobs(self) -> list[dict[str, Any]]:
+        """Every BLAST Job of the cluster."""
+        return self._objects("/apis/batch/v1/namespaces/default/jobs", "app=blast")
 
     def rows_of(self, job_id: str) -> list[str]:
         """Table and kind of each row that names the search, sorted."""
@@ -131,11 +165,25 @@ class Guarded:
 
     def jobs(self, job_id: str) -> list[dict[str, Any]]:
         """The search's Kubernetes Jobs."""
-        return self._objects("/apis/batch/v1/namespaces/default/jobs", job_id)
+        return self._objects("/apis/batch/v1/namespaces/default/jobs", f"elb-job-id={job_id}")
 
     def pods(self, job_id: str) -> list[dict[str, Any]]:
         """The search's pods."""
-        return self._objects("/api/v1/namespaces/default/pods", job_id)
+        return self._objects("/api/v1/namespaces/default/pods", f"elb-job-id={job_id}")
+
+    def wait_gone(self, job_id: str, seconds: float = 30) -> None:
+        """Wait until no Job of the search is active and none of its pods is there that has not ended."""
+
+        def gone() -> bool | None:
+            active = [job for job in self.jobs(job_id) if job["status"].get("active")]
+            alive = [pod for pod in self.pods(job_id) if pod["status"].get("phase") in ("Pending", "Running")]
+            return None if active or alive else True
+
+        wait_for(gone, seconds, f"the end of all pods of {job_id}")
+
+    def running_pods(self, job_id: str) -> int:
+        """How many of the search's pods run."""
+        return sum(pod["status"].get("phase") == "Running" for pod in self.pods(job_id))
 
     def blobs(self, job_id: str) -> list[str]:
         """The search's blobs in the container of results."""
@@ -143,10 +191,19 @@ class Guarded:
             found = service.get_container_client("results").list_blobs(name_starts_with=f"{job_id}/")
             return sorted(blob.name.removeprefix(f"{job_id}/") for blob in found)
 
+    def query_folders(self) -> set[str | None]:
+        """The searches that have blobs in the container of queries."""
+        with self.product.blobs() as service:
+            return {blob.name.partition("/")[0] for blob in service.get_container_client("queries").list_blobs()}
+
     def reconcile(self) -> None:
         """Run the timer that finds what nobody looks after, as if its minute had come."""
         base = self.product.stack.api.removesuffix("/api")
         httpx.post(f"{base}/admin/functions/reconcile_stale_jobs", json={}).raise_for_status()
+
+    def pace(self, seconds: float) -> None:
+        """Let every BLAST pod that starts from now on take this much longer."""
+        self.product.control("/pace", {"label_selector": "app=blast", "delay_seconds": seconds})
 
     def arm_says(self, power: str) -> None:
         """Let ARM say that the cluster is ``Running`` or ``Stopped``; the cluster itself stays as it is."""
@@ -154,8 +211,8 @@ class Guarded:
         headers = {"Authorization": f"Bearer {self.product.stack.identity.arm_token}"}
         httpx.patch(url, json={"power": power}, headers=headers).raise_for_status()
 
-    def _objects(self, path: str, job_id: str) -> list[dict[str, Any]]:
-        answer = self._kubernetes.get(path, params={"labelSelector": f"elb-job-id={job_id}"}).raise_for_status()
+    def _objects(self, path: str, selector: str) -> list[dict[str, Any]]:
+        answer = self._kubernetes.get(path, params={"labelSelector": selector}).raise_for_status()
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
@@ -168,7 +225,7 @@ def assert_exactly_one_of_everything(guarded: Guarded, job_id: str, mark: int) -
     """
     row = guarded.row(job_id)
     assert (row["status"], row["run"], row["attempt"]) == ("completed", 1, 1), guarded.error(job_id)
-    assert guarded.rows_of(job_id) == ["elbindex all", "elbindex id", "elbsearches i", "elbsearches s"]
+    assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
     positions = Counter(
         (job["metadata"]["labels"]["batch"], job["metadata"]["labels"]["shard"]) for job in guarded.jobs(job_id)
     )
@@ -200,5 +257,5 @@ def now_plus(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
-def _row_keys(job_id: str) -> tuple[str, str]:
-    return owner_key(OWNER), f"s:{newest_first_key(job_id)}"
+def _row_keys(job_id: str, owner: str = OWNER) -> tuple[str, str]:
+    return owner_key(owner), f"s:{newest_first_key(job_id)}"

@@ -70,14 +70,14 @@ def test_a_search_whose_host_is_killed_completes_once(guarded: Guarded, name: st
 
 def test_a_search_whose_host_is_killed_while_its_pods_run_completes_once(guarded: Guarded) -> None:
     mark, pid = guarded.tripwires.mark(), guarded.host_pid
-    guarded.product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 6})
+    guarded.pace(6)
     try:
         job_id = guarded.submit()
-        guarded.wait_row(job_id, phase="running")
+        wait_for(lambda: guarded.running_pods(job_id) == 8 or None, 30, "eight running pods")
         guarded.product.stack.kill_host()
         wait_killed(guarded, pid)
     finally:
-        guarded.product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 0})
+        guarded.pace(0)
     guarded.wait_end(job_id)
     assert_exactly_one_of_everything(guarded, job_id, mark)
 
@@ -99,6 +99,27 @@ def test_a_waiting_search_whose_host_is_killed_waits_on_and_completes_once(guard
     assert_exactly_one_of_everything(guarded, job_id, mark)
 
 
+@pytest.mark.proves("S9")
+def test_a_search_that_waits_for_a_slot_when_the_host_is_killed_waits_on_and_completes_once(guarded: Guarded) -> None:
+    stack, mark = guarded.product.stack, guarded.tripwires.mark()
+    stack.restart_host({"ELB_ACTIVE_SEARCHES": "1"})
+    try:
+        guarded.pace(4)
+        first = guarded.submit()
+        wait_for(lambda: guarded.running_pods(first) == 8 or None, 30, "eight running pods")
+        guarded.pace(0)
+        pid, second = guarded.host_pid, guarded.submit()
+        guarded.wait_row(second, phase="waiting_for_capacity")
+        stack.kill_host()
+        wait_killed(guarded, pid)
+        for job_id in (first, second):
+            guarded.wait_end(job_id)
+            assert_exactly_one_of_everything(guarded, job_id, mark)
+    finally:
+        guarded.pace(0)
+        stack.restart_host({"ELB_ACTIVE_SEARCHES": "10"})
+
+
 @pytest.mark.proves("F6")
 @pytest.mark.parametrize("name", ["after the idempotency and job rows", "after the query is stored"])
 def test_a_search_that_never_began_and_that_nobody_asks_for_again_is_begun_by_the_timer(
@@ -106,7 +127,7 @@ def test_a_search_that_never_began_and_that_nobody_asks_for_again_is_begun_by_th
 ) -> None:
     tripwires = guarded.tripwires
     mark, pid, scope = tripwires.mark(), guarded.host_pid, tripwires.next_search()
-    wire = tripwires.set(Tripwire(guarded.kill_host(), scope=None, **POINTS[name].request))
+    wire = tripwires.set(Tripwire(guarded.kill_host(), **POINTS[name].request))
     guarded.submit_once()
     wait_killed(guarded, pid, wire)
     job_id = wait_for(lambda: scope.job_id, 5, "the search's id")

@@ -36,6 +36,7 @@ def done(name: str, **fields: Any) -> Json:
     return job(name, COMPLETE, succeeded=1, **fields)
 
 
+@pytest.mark.proves("T1")
 class TestWhichJobsCount:
     def names(self, jobs: list[Json], pods: list[Json] | None = None) -> list[str]:
         return [found.name for found in jobs_of_search(snapshot(jobs, pods), frozenset({JOB_ID}))]
@@ -62,6 +63,7 @@ class TestWhichJobsCount:
 
 
 class TestCreating:
+    @pytest.mark.proves("T2")
     @pytest.mark.parametrize(
         "jobs",
         [

@@ -20,7 +20,6 @@ from tests.unit.domain.objects import NOW
 TICK = timedelta(microseconds=1)
 
 
-@pytest.mark.proves("N3")
 @pytest.mark.parametrize(
     ("age", "seconds"),
     [

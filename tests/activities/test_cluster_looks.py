@@ -1,0 +1,188 @@
+"""When a look at a cluster is taken, that one look serves all of its searches, and what a failed one leaves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.clients.observer import look_at_cluster
+from shared.clients.orchestrations import DurableOrchestrations
+from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
+from shared.domain.search import Search
+from shared.domain.states import Phase
+from tests.activities.fakes import World
+from tests.activities.test_observation import lists, look, row
+from tests.activities.worlds import CLUSTER, OTHER_CLUSTER, Json, ago, put_job, put_running_search
+
+
+@pytest.mark.proves("F2")
+class TestThrottle:
+    def test_a_fresh_row_means_no_list(self, world: World) -> None:
+        search = put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(1))
+        assert look(world, search) == {"state": "active"}
+        assert not world.cluster.calls
+
+    @pytest.mark.parametrize(
+        ("phase", "age", "looks"),
+        [
+            (Phase.RUNNING, 4, 0),
+            (Phase.RUNNING, 5.1, 1),
+            (Phase.RESULTS_PENDING, 5.1, 1),
+            (Phase.EXPORTING, 5.1, 1),
+            (Phase.SUBMITTED, 5.1, 0),
+            (Phase.SUBMITTED, 19, 0),
+            (Phase.SUBMITTED, 20.1, 1),
+            (Phase.CREATING, 20.1, 1),
+        ],
+    )
+    def test_a_look_is_good_for_as_long_as_the_phase_says(
+        self, world: World, phase: Phase, age: float, looks: int
+    ) -> None:
+        search = put_running_search(world, phase=phase)
+        world.clusters.set(CLUSTER, observed_at=ago(age))
+        look(world, search)
+        assert lists(world) == looks
+
+    def test_the_most_impatient_search_of_the_cluster_decides(self, world: World) -> None:
+        search = put_running_search(world, phase=Phase.SUBMITTED)
+        put_running_search(world, 2, phase=Phase.RUNNING)
+        world.clusters.set(CLUSTER, observed_at=ago(6))
+        look(world, search)
+        assert lists(world) == 1
+
+    def test_a_search_of_another_cluster_does_not(self, world: World) -> None:
+        search = put_running_search(world, phase=Phase.SUBMITTED)
+        put_running_search(world, 2, phase=Phase.RUNNING, cluster=OTHER_CLUSTER)
+        world.clusters.set(CLUSTER, observed_at=ago(6))
+        look(world, search)
+        assert lists(world) == 0
+
+    def test_a_wake_up_does_not_wait(self, world: World) -> None:
+        search = put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(1))
+        world.clusters.request_wake(CLUSTER, datetime.now(UTC))
+        look(world, search)
+        assert lists(world) == 1
+
+    def test_a_wake_up_of_before_the_last_look_is_served(self, world: World) -> None:
+        search = put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(1), wake_requested_at=ago(2))
+        look(world, search)
+        assert lists(world) == 0
+
+    def test_the_looks_after_a_wake_up_do_not_wait_either(self, world: World) -> None:
+        search = put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(0.3))
+        look(world, search, follow_up=True)
+        assert lists(world) == 1
+
+    def test_but_two_in_a_second_are_enough(self, world: World) -> None:
+        search = put_running_search(world)
+        for _ in range(10):
+            look(world, search, follow_up=True)
+        assert lists(world) == 2
+
+    def test_of_two_hosts_with_one_row_only_one_looks(self, world: World) -> None:
+        """The other one reads what the first one wrote."""
+        search = put_running_search(world, jobs=1)
+        put_job(world, search, 0, "succeeded")
+        answers: list[Json] = []
+        world.clusters.meanwhile = lambda: answers.append(look(world, search))
+        answers.append(look(world, search))
+        assert lists(world) == 1
+        assert answers == [{"state": "done"}, {"state": "done"}]
+
+
+@pytest.mark.proves("F2")
+class TestOneLookForAll:
+    def test_every_active_search_of_the_cluster_is_written(self, world: World) -> None:
+        searches = [put_running_search(world, number) for number in range(1, 6)]
+        for search in searches:
+            put_job(world, search, 1, "succeeded")
+        look(world, searches[0])
+        assert [row(world, search).progress.succeeded for search in searches] == [1] * 5
+        assert world.cluster.calls == {"list jobs": 1, "list pods": 1}
+
+    def test_searches_of_other_clusters_are_not(self, world: World) -> None:
+        search, other = put_running_search(world), put_running_search(world, 2, cluster=OTHER_CLUSTER)
+        look(world, search)
+        assert row(world, other) == other
+
+    def test_the_monitors_of_others_that_are_done_failed_or_lost_are_woken(self, world: World) -> None:
+        own, done, failed, lost, busy = (put_running_search(world, number, jobs=1) for number in range(1, 6))
+        for search in (own, done):
+            put_job(world, search, 0, "succeeded")
+        put_job(world, failed, 0, "failed")
+        del world.cluster.objects["jobs"][put_job(world, lost, 0)["metadata"]["name"]]
+        put_job(world, busy, 0, "running")
+        look(world, own)
+        assert sorted(world.durable.woken) == [f"monitor-{s.job_id}" for s in (done, failed, lost)]
+
+    def test_a_second_runs_monitor_is_the_one_that_is_woken(self, world: World) -> None:
+        own, done = put_running_search(world), put_running_search(world, 2, jobs=1, run=3)
+        put_job(world, done, 0, "succeeded")
+        look(world, own)
+        assert world.durable.woken == [f"monitor-{done.job_id}-3"]
+
+    def test_a_timers_look_wakes_all(self, world: World) -> None:
+        done = put_running_search(world, jobs=1)
+        put_job(world, done, 0, "succeeded")
+        assert look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None) is None
+        assert world.durable.woken == [f"monitor-{done.job_id}"]
+
+    def test_a_search_that_ends_meanwhile_is_left_as_it_ended(self, world: World) -> None:
+        search = put_running_search(world, jobs=1)
+        put_job(world, search, 0, "failed")
+        ended: list[Search] = []
+
+        def end() -> None:
+            ended.append(put_running_search(world, jobs=1, phase=Phase.COMPLETED, progress=search.progress))
+
+        world.searches.meanwhile = end
+        put_job(world, search, 0, "failed")
+        look(world, search)
+        assert row(world, search) == ended[0]
+
+
+class TestUnreachable:
+    ERRORS: tuple[ElbError, ...] = (
+        TransientError("kube_unreachable", "the cluster did not answer"),
+        TransientError("kube_denied", "403"),
+        PermanentError("kube_refused", "400"),
+        NotFoundError("cluster_not_found", "there is no cluster"),
+    )
+
+    @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+    @pytest.mark.parametrize("kind", ["jobs", "pods"])
+    def test_no_state_changes_but_every_row_says_that_it_is_old_and_why(
+        self, world: World, kind: str, error: ElbError
+    ) -> None:
+        searches = [put_running_search(world, number, phase=Phase.SUBMITTED) for number in (1, 2)]
+        world.cluster.fail("list", kind, error)
+        assert look(world, searches[0]) == {"state": "active"}
+        for before in searches:
+            after = row(world, before)
+            assert after.stale_reason == error.message
+            assert (after.phase, after.progress, after.jobs) == (before.phase, before.progress, before.jobs)
+            assert after.observed_at == before.observed_at
+        assert world.durable.woken == []
+
+    def test_the_first_success_makes_them_fresh_again(self, world: World) -> None:
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        look(world, search)
+        world.cluster.errors.clear()
+        world.clusters.set(CLUSTER, observed_at=ago(6))
+        look(world, search)
+        after = row(world, search)
+        assert after.stale_reason is None
+        assert after.observed_at is not None
+
+    def test_it_is_not_asked_more_often_for_it(self, world: World) -> None:
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        for _ in range(5):
+            look(world, search)
+        assert lists(world) == 1

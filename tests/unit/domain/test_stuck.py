@@ -1,0 +1,60 @@
+"""A pod that cannot begin is waited for, then named."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.snapshot import read_job, read_pod
+from shared.domain.stuck import IMAGE_PATIENCE, PLACE_PATIENCE, stuck_failure
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+JOB = read_job({"metadata": {"name": "j"}, "status": {"active": 1}})
+
+
+def pod(age: timedelta, waiting: str = "", *, unschedulable: bool = False, phase: str = "Pending") -> Any:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes"}]
+    return read_pod(
+        {
+            "metadata": {"name": "p", "creationTimestamp": (NOW - age).isoformat()},
+            "status": {
+                "phase": phase,
+                "conditions": conditions if unschedulable else [],
+                "containerStatuses": [{"name": "blast", "state": {"waiting": {"reason": waiting}}}] if waiting else [],
+            },
+        }
+    )
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull", "InvalidImageName"])
+def test_an_image_is_waited_for_ten_minutes(reason: str) -> None:
+    assert stuck_failure(JOB, [pod(IMAGE_PATIENCE, reason)], NOW) is None
+    failure = stuck_failure(JOB, [pod(IMAGE_PATIENCE + SECOND, reason)], NOW)
+    assert failure is not None
+    assert (failure.code, failure.job, failure.pod) == ("image_pull_failed", "j", "p")
+    assert reason in failure.message
+
+
+def test_a_place_is_waited_for_half_an_hour() -> None:
+    assert stuck_failure(JOB, [pod(PLACE_PATIENCE, unschedulable=True)], NOW) is None
+    failure = stuck_failure(JOB, [pod(PLACE_PATIENCE + SECOND, unschedulable=True)], NOW)
+    assert failure is not None
+    assert failure.code == "cannot_be_scheduled"
+    assert "0/4 nodes" in failure.message
+
+
+def test_a_pod_that_runs_or_only_starts_slowly_is_left_alone() -> None:
+    long = timedelta(hours=5)
+    assert stuck_failure(JOB, [pod(long, phase="Running")], NOW) is None
+    assert stuck_failure(JOB, [pod(long, "ContainerCreating")], NOW) is None
+    assert stuck_failure(JOB, [], NOW) is None
+
+
+def test_a_job_that_has_ended_is_not_stuck() -> None:
+    done = read_job({"metadata": {"name": "j"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    assert stuck_failure(done, [pod(timedelta(hours=5), "ImagePullBackOff")], NOW) is None
