@@ -62,7 +62,36 @@ class Tripwires:
 
     def components(self, home: Home, identity: Identity, overrides: Mapping[str, str]) -> list[Component]:
         """The stack's programs, with the proxies between them."""
-        return [self._rewired(component) for component in programs.components(home, identity, overrides)]
+        return [self.rewired(component) for component in programs.components(home, identity, overrides)]
+
+    def rewired(self, component: Component) -> Component:
+        """One program, with other ports for what it talks to."""
+        match component.name:
+            case "host":
+                return replace(
+                    component, environment=lambda ports: component.environment(self._with(ports, _HOST_TALKS_TO))
+                )
+            case "arm":
+                return replace(component, command=lambda ports: component.command(self._with(ports, _ARM_HANDS_OUT)))
+            case _:
+                return component
+
+    def point(self, service: str, upstream: int) -> int:
+        """Let the proxy of a service, which is made when it is first needed, pass requests on to this port.
+
+        Returns:
+            The proxy's own port, always the same.
+        """
+        if service not in self._proxies:
+
+            async def judge(request: web.Request, body: bytes, ask: Upstream) -> web.Response:
+                return await self._judge(service, request, body, ask)
+
+            proxy = Proxy(upstream, judge)
+            self._proxies[service] = (proxy, self._run(proxy.start()))
+        proxy, port = self._proxies[service]
+        proxy.upstream = upstream
+        return port
 
     def set(self, wire: Tripwire) -> Tripwire:
         """Set a tripwire; of several that meet a request the one set first acts."""
@@ -87,31 +116,8 @@ class Tripwires:
         """What the host asked since a mark, in the order of arrival."""
         return self._calls[since:]
 
-    def _rewired(self, component: Component) -> Component:
-        match component.name:
-            case "host":
-                return replace(
-                    component, environment=lambda ports: component.environment(self._with(ports, _HOST_TALKS_TO))
-                )
-            case "arm":
-                return replace(component, command=lambda ports: component.command(self._with(ports, _ARM_HANDS_OUT)))
-            case _:
-                return component
-
     def _with(self, ports: Ports, services: Mapping[str, str]) -> Ports:
-        return {**ports, **{name: self._port(service, ports[name]) for name, service in services.items()}}
-
-    def _port(self, service: str, upstream: int) -> int:
-        if service not in self._proxies:
-
-            async def judge(request: web.Request, body: bytes, ask: Upstream) -> web.Response:
-                return await self._judge(service, request, body, ask)
-
-            proxy = Proxy(upstream, judge)
-            self._proxies[service] = (proxy, self._run(proxy.start()))
-        proxy, port = self._proxies[service]
-        proxy.upstream = upstream
-        return port
+        return {**ports, **{name: self.point(service, ports[name]) for name, service in services.items()}}
 
     def _run[T](self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)

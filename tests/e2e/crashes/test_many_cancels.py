@@ -33,8 +33,9 @@ def test_cancels_at_random_moments_tell_the_truth(guarded: Guarded, small_result
         if call.job_id is not None:
             left[call.job_id] = len(guarded.jobs(call.job_id)) + len(guarded.pods(call.job_id))
 
-    saying = {"service": "table", "method": "PATCH", "path": "elbsearches", "body": '"phase": ?"cancelled"'}
-    guarded.tripwires.set(Tripwire(look(count), times=None, **saying))
+    body = '"phase": ?"cancelled"'
+    wire = Tripwire(look(count), service="table", method="PATCH", path="elbsearches", body=body, times=None)
+    guarded.tripwires.set(wire)
 
     def search(moment: float) -> tuple[str, str]:
         job_id = guarded.submit(**SMALL)

@@ -1,4 +1,4 @@
-"""Many submits at once: with one key one search, with different keys never more than the ceiling, and everybody's turn."""
+"""Many submits at once: one key is one search, many keys never exceed the ceiling, and everybody gets a turn."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The tripwires themselves, without a stack."""
