@@ -23,12 +23,15 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         data: the search's reference.
 
     Returns:
-        ``{"decision": "admit", "warm": bool}`` with a slot taken; ``{"decision": "wait", "phase", "reason",
-        "seconds"}`` with the longest wait; ``{"decision": "cancelled"}``, or ``{"error": {...}}`` for never.
+        ``decision``: ``admit`` (with ``warm``, and a slot taken), ``wait`` (with ``phase``, ``reason`` and the longest
+        wait in ``seconds``), ``cancelled``, or ``superseded`` when the search has ended or has another orchestration;
+        ``{"error": {...}}`` for never.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
     if search.cancel_requested_at is not None:
         return {"decision": "cancelled"}
+    if not search.is_active or search.run != data["run"]:
+        return {"decision": "superseded"}
     waiting = _wait_for_cluster(search)
     if waiting is not None:
         return waiting

@@ -12,10 +12,11 @@ from typing import IO, Any, cast
 
 from shared.clients.provider import clients
 from shared.domain.batching import batch_chunks, split_batches
-from shared.domain.errors import ConflictError, NotFoundError
+from shared.domain.errors import ConflictError, ElbError, NotFoundError, TransientError
 from shared.domain.fasta import scan_fasta
 from shared.domain.manifests import SCRIPTS_CONFIG_MAP, SCRIPTS_HASH, scripts_config_map
 from shared.domain.merge import split_lines
+from shared.domain.observation import ids_of
 from shared.domain.programs import Program
 from shared.domain.results import QUERIES_CONTAINER, batch_blob
 from shared.domain.search import ClusterRef, Search
@@ -36,10 +37,14 @@ def cleanup_stale_jobs(data: dict[str, Any]) -> dict[str, Any]:
     selector = f"app in ({','.join(APPS)})"
     jobs = kube.jobs(selector)
     pods = kube.pods(selector) if jobs else []
-    active = [s.job_id for s in clients().searches.active(search.cluster.key)]
+    active = [job_id for s in clients().searches.unfinished(search.cluster.key) for job_id in ids_of(s)]
     stale = stale_jobs(read_snapshot(jobs, pods, datetime.now(UTC)), active)
     for job in stale:
-        kube.delete("jobs", job.name)
+        try:
+            kube.delete("jobs", job.name)
+        except ElbError as error:  # somebody else's old Job must not keep this search from beginning
+            log_event("stale_job_kept", job_id=search.job_id, job=job.name, code=error.code, message=error.message)
+            continue
         log_event("stale_job_deleted", job_id=search.job_id, job=job.name, cluster=search.cluster.cluster_name)
     return {"deleted": len(stale)}
 
@@ -67,7 +72,10 @@ def ensure_scripts(data: dict[str, Any]) -> dict[str, Any]:
         SCRIPTS_HASH
     ]:
         return {"written": False}
-    kube.replace("configmaps", manifest)
+    try:
+        kube.replace("configmaps", manifest)
+    except (ConflictError, NotFoundError) as error:  # somebody else writes or removes it just now
+        raise TransientError(error.code, error.message, "try again") from error
     return {"written": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,12 +22,15 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
             ``detail``, ``skipped``), ``phase``, ``reason``, ``error`` what is to be written.
 
     Returns:
-        ``phase`` as it is now, and whether a cancel was asked for.
+        ``phase`` as it is now, whether a cancel was asked for, and whether the orchestration that asks is
+        ``superseded``: the search has been given another one (a retry, a revival), and nothing was written.
     """
     at = parse_time(data["at"]) or datetime.now(UTC)
     expires = at + timedelta(days=clients().settings.results_days)
 
     def change(search: Search) -> Search:
+        if search.run != data["run"]:
+            return search
         for step in () if search.is_terminal else data.get("finish") or ():
             status = StepStatus.SKIPPED if step.get("skipped") else StepStatus.COMPLETED
             search = finish_step(search, StepName(step["step"]), at, step.get("detail", ""), status)
@@ -37,9 +41,13 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
             return complete(search, at, expires)
         if phase == Phase.CANCELLED:
             return cancelled(search, at)
-        return enter_phase(search, Phase(phase), at, data.get("reason")) if phase else search
+        if phase:
+            return enter_phase(search, Phase(phase), at, data.get("reason"))
+        return replace(search, waiting_reason=data["reason"]) if data.get("reason") else search
 
     search = clients().searches.update(data["owner"], data["job_id"], change)
+    if search.run != data["run"]:
+        return {"phase": search.phase.value, "cancelled": False, "superseded": True}
     if search.is_terminal or search.phase is Phase.DELETE_FAILED:
         why = str((search.error or {}).get("code") or search.waiting_reason or "")
         clients().events.add(
@@ -55,4 +63,5 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
         error=(search.error or {}).get("code"),
         seconds=round((at - search.created_at).total_seconds(), 3),
     )
-    return {"phase": search.phase.value, "cancelled": search.cancel_requested_at is not None}
+    cancelled_by_user = search.cancel_requested_at is not None
+    return {"phase": search.phase.value, "cancelled": cancelled_by_user, "superseded": False}

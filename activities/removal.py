@@ -16,6 +16,7 @@ from shared.domain.functions import WAKE_EVENT, search_instance
 from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER
 from shared.domain.search import Search
 from shared.domain.snapshot import JOB_ID_LABEL, PodView, read_job, read_pod
+from shared.domain.states import Phase
 from shared.telemetry import log_event
 
 APPS = ("blast", "elb-submit", "submit", "setup", "finalizer")
@@ -32,16 +33,22 @@ def remove_search_objects(data: dict[str, Any]) -> dict[str, Any]:
     Raises:
         TransientError: the cluster did not answer; nothing is known then.
     """
-    search = clients().searches.get(data["owner"], data["job_id"])
+    try:
+        search = clients().searches.get(data["owner"], data["job_id"])
+    except NotFoundError:  # the whole search is gone, which it is only after its objects
+        return {"left": 0}
+    if search.run != data["run"] or search.phase not in (Phase.CANCELLING, Phase.DELETING):
+        return {"left": 0}  # a look of before: the search has moved on, and what it has now is not ours
     try:
         kube = clients().kube(search.cluster)
     except NotFoundError:  # the cluster itself is gone, and everything on it
         return {"left": 0}
     selector = f"app in ({','.join(APPS)})"
+    # Jobs first: a pod that is made between the two lists then still counts.
+    jobs = [read_job(job) for job in kube.jobs(selector)]
     pods = [read_pod(pod) for pod in kube.pods(selector)]
     own_pods = [pod for pod in pods if _is_own(search, pod.labels.get(JOB_ID_LABEL), pod.job_ids)]
     by_env = {pod.owner_job for pod in own_pods}
-    jobs = [read_job(job) for job in kube.jobs(selector)]
     own_jobs = [job for job in jobs if _is_own(search, job.labels.get(JOB_ID_LABEL), ()) or job.name in by_env]
     deletes = [partial(kube.delete, "jobs", job.name) for job in own_jobs if not job.deleting]
     deletes += [partial(kube.delete, "pods", pod.name) for pod in own_pods if _is_orphan(pod, by_env, own_jobs)]
@@ -64,32 +71,31 @@ def _is_orphan(pod: PodView, by_env: set[str], own_jobs: list[Any]) -> bool:
 
 
 def check_deletion(data: dict[str, Any]) -> dict[str, Any]:
-    """Whether a search may be taken apart: it has ended, or its row is gone already.
+    """Whether a search may be taken apart: it has ended; and whether its row is gone already.
 
     Returns:
-        ``ready``.
+        ``ready`` and ``gone``.
     """
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
-        return {"ready": True}
-    return {"ready": search.is_terminal or search.is_being_deleted}
+        return {"ready": False, "gone": True}
+    return {"ready": not search.is_active, "gone": False}
 
 
 def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
-    """Delete queries, pieces, results and stored payloads of a search.
+    """Delete queries, pieces and results of a search.
 
     Returns:
         ``deleted``: how many blobs.
     """
-    search = clients().searches.get(data["owner"], data["job_id"])
+    try:
+        search = clients().searches.get(data["owner"], data["job_id"])
+    except NotFoundError:
+        return {"deleted": 0}
     deleted = 0
-    for account, container in (
-        (search.cluster.storage_account, QUERIES_CONTAINER),
-        (search.cluster.storage_account, RESULTS_CONTAINER),
-        (clients().settings.default_storage_account, STATE_CONTAINER),
-    ):
-        blobs = clients().blobs(account)
+    blobs = clients().blobs(search.cluster.storage_account)
+    for container in (QUERIES_CONTAINER, RESULTS_CONTAINER):
         names = [blob.name for blob in blobs.listing(container, f"{search.job_id}/")]
         blobs.delete(container, names)
         deleted += len(names)
@@ -97,17 +103,21 @@ def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def delete_search_row(data: dict[str, Any]) -> dict[str, Any]:
-    """Delete a search's history and rows: the last thing that goes.
+    """Delete a search's history, its rows, and the payloads that rows referred to: the last things that go.
 
     Returns:
         ``deleted``: whether there was a row.
     """
+    state = clients().blobs(clients().settings.default_storage_account)
+    payloads = [blob.name for blob in state.listing(STATE_CONTAINER, f"{data['job_id']}/")]
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
+        state.delete(STATE_CONTAINER, payloads)
         return {"deleted": False}
     clients().events.clear(search.job_id)
     clients().searches.delete(search)
+    state.delete(STATE_CONTAINER, payloads)
     log_event("search_deleted", job_id=search.job_id)
     return {"deleted": True}
 

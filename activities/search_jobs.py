@@ -18,13 +18,13 @@ from shared.clients.warmups import placement_of, read_warmup
 from shared.config import Settings
 from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
-from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
 from shared.domain.programs import Program
 from shared.domain.results import MINIMUM_GZIP_BYTES, QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
 from shared.domain.search import Search
 from shared.domain.shards import ShardLayout
-from shared.domain.snapshot import JOB_ID_LABEL, JobState, read_job
+from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, JobState, read_job
 from shared.telemetry import log_event
 
 PARALLEL_JOBS = 20
@@ -45,6 +45,8 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         PermanentError: the API server refuses; what was made is removed again.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
+    if _is_over(search, data):
+        return {"jobs": 0}
     kube = clients().kube(search.cluster)
     placement = placement_of(read_warmup(kube, search.database, None))
     if placement is None:
@@ -69,14 +71,24 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         plan |= {"sequences_in_database": layout.sequences, "letters_in_database": layout.letters}
         if row.attempt != search.attempt:
             return row
-        return replace(row, expected_jobs=len(jobs), jobs_created_at=created, plan=plan)
+        # Kept once it is known: a second run of this activity finds results of the first one's Jobs.
+        expected = len(jobs) if row.expected_jobs is None else row.expected_jobs
+        return replace(row, expected_jobs=expected, jobs_created_at=created, plan=plan)
 
-    row = clients().searches.update(search.owner, search.job_id, change)
-    if row.cancel_requested_at is not None or not row.is_active or row.attempt != search.attempt:
+    try:
+        over = _is_over(clients().searches.update(search.owner, search.job_id, change), data)
+    except NotFoundError:  # the search was deleted meanwhile
+        over = True
+    if over:
         # A cancel came meanwhile, and its look may have been before the last of these Jobs.
         _remove_own(kube, search.job_id, {job.name for job in jobs})
     log_event("search_jobs_created", job_id=search.job_id, jobs=len(jobs), cluster=search.cluster.cluster_name)
     return {"jobs": len(jobs)}
+
+
+def _is_over(search: Search, data: dict[str, Any]) -> bool:
+    """Whether the search needs no Jobs of this run any more: cancelled, ended, deleted, or given to another run."""
+    return not search.is_active or search.cancel_requested_at is not None or search.run != data["run"]
 
 
 def _usable_pieces(search: Search, layout: ShardLayout, blobs: Blobs) -> frozenset[str]:
@@ -98,8 +110,11 @@ def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         ``deleted``: how many.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
+    if search.run != data["run"]:  # a retry was faster; its Jobs are not ours to stop
+        return {"deleted": 0}
     kube = clients().kube(search.cluster)
-    jobs = [read_job(job) for job in kube.jobs(f"app=blast,{JOB_ID_LABEL}={search.job_id}")]
+    selector = f"app=blast,{JOB_ID_LABEL}={search.job_id},{ATTEMPT_LABEL}={search.attempt}"
+    jobs = [read_job(job) for job in kube.jobs(selector)]
     running = [job.name for job in jobs if job.state in (JobState.PENDING, JobState.RUNNING)]
     _in_parallel([partial(kube.delete, "jobs", name) for name in running])
     return {"deleted": len(running)}

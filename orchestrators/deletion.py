@@ -13,7 +13,7 @@ from shared.domain import functions as names
 from shared.domain.states import Phase
 from shared.domain.times import format_time
 
-CHECK_INTERVAL = timedelta(seconds=1)
+CHECK_INTERVAL = timedelta(seconds=2)
 CHECKS_PER_GENERATION = 60
 
 
@@ -30,13 +30,17 @@ def deletion_orchestrator(context: Any) -> Steps:
     try:
         for _ in range(CHECKS_PER_GENERATION):
             state = yield from run(context, names.CHECK_DELETION, ref)
+            if state["gone"]:
+                return {"status": "deleted"}
             if state["ready"]:
-                break
+                entered = {**ref, "phase": Phase.DELETING, "at": _now(context)}
+                row = yield from run(context, names.ADVANCE_SEARCH, entered)
+                if row["phase"] == Phase.DELETING and not row.get("superseded"):
+                    break
             yield context.create_timer(context.current_utc_datetime + CHECK_INTERVAL)
         else:
             context.continue_as_new(job)
             return None
-        yield from run(context, names.ADVANCE_SEARCH, {**ref, "phase": Phase.DELETING, "at": _now(context)})
         removal = f"removal-delete-{job['job_id']}-{job['delete_run']}"
         yield from guarded(context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, ref, removal))
         yield from run(context, names.DELETE_SEARCH_BLOBS, ref)

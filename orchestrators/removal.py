@@ -10,6 +10,8 @@ from typing import Any
 
 from orchestrators.calls import StepFailedError, Steps, run
 from shared.domain import functions as names
+from shared.domain.times import format_time
+from shared.telemetry import log_event_once
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between two looks, the last one for ever."""
@@ -39,9 +41,19 @@ def removal_orchestrator(context: Any) -> Steps:
 
 def _remove(context: Any, job: dict[str, Any]) -> Steps:
     """Objects left; -1 when the cluster does not answer, which is not the same as nothing."""
-    data = {"job_id": job["job_id"], "owner": job["owner"]}
+    data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"]}
     try:
         removed = yield from run(context, names.REMOVE_SEARCH_OBJECTS, data)
-    except StepFailedError:
+    except StepFailedError as failure:
+        reason = f"not removed from the cluster yet: {failure.error.get('message')}"
+        yield from _tell(context, {**data, "at": format_time(context.current_utc_datetime), "reason": reason})
         return -1
     return int(removed["left"])
+
+
+def _tell(context: Any, data: dict[str, Any]) -> Steps:
+    """Say on the row what is waited for; that this fails too changes nothing."""
+    try:
+        yield from run(context, names.ADVANCE_SEARCH, data)
+    except StepFailedError as failure:
+        log_event_once(context, "removal_not_told", job_id=data["job_id"], error=failure.error)

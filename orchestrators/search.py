@@ -13,11 +13,17 @@ from shared.domain.times import format_time
 from shared.telemetry import log_event_once
 
 ADMISSION_INTERVAL = timedelta(seconds=15)
+CAPACITY_INTERVAL = timedelta(seconds=60)
+_ENDED = (Phase.COMPLETED.value, Phase.FAILED.value, Phase.CANCELLED.value, Phase.DELETING.value)
 RESULTS_INTERVAL = timedelta(seconds=2)
 
 
 class CancelledError(Exception):
     """The search's row has the cancel marker."""
+
+
+class SupersededError(Exception):
+    """The search has ended, or another orchestration has it now: this one has nothing more to do."""
 
 
 @dataclass(slots=True)
@@ -53,11 +59,14 @@ class Run:
 
         Raises:
             CancelledError: the marker is there, and the search has not ended.
+            SupersededError: the search has ended otherwise, or has been given another orchestration.
         """
         data = {**self.ref, "at": format_time(self.context.current_utc_datetime), **change}
         row = yield from run(self.context, names.ADVANCE_SEARCH, data)
         if row.get("cancelled") and row["phase"] == Phase.CANCELLING:
             raise CancelledError
+        if row.get("superseded") or (row["phase"] in _ENDED and not change.get("error") and "phase" not in change):
+            raise SupersededError
         return row["phase"]
 
 
@@ -79,6 +88,8 @@ def search_orchestrator(context: Any) -> Steps:
         phase = yield from _fail(this, failure.error)
     except CancelledError:
         phase = yield from _cancel(this)
+    except SupersededError:
+        return {"phase": "superseded"}
     yield from _let_others_in(this)
     return {"phase": phase}
 
@@ -98,6 +109,8 @@ def _fail(this: Run, error: dict[str, Any]) -> Steps:
         phase = yield from this.advance(error=error)
     except CancelledError:
         return (yield from _cancel(this))
+    except SupersededError:
+        return "superseded"
     yield from _tolerate(this, names.STOP_SEARCH_JOBS)
     return phase
 
@@ -131,6 +144,8 @@ def _prepare(this: Run) -> Steps:
         verdict = yield from run(this.context, names.CHECK_ADMISSION, this.ref)
         if verdict["decision"] == "cancelled":
             raise CancelledError
+        if verdict["decision"] == "superseded":
+            raise SupersededError
         if verdict["decision"] == "admit":
             return bool(verdict["warm"])
         now = this.context.current_utc_datetime
@@ -140,7 +155,9 @@ def _prepare(this: Run) -> Steps:
         until = format_time(began + timedelta(seconds=verdict["seconds"]))
         reason = f"{verdict['reason']}; since {format_time(began)}, at most until {until}"
         yield from this.advance(phase=verdict["phase"], reason=reason)
-        yield from this.pause(ADMISSION_INTERVAL)
+        # A slot that comes free wakes who gets it; everything else is asked for again.
+        capacity = verdict["phase"] == Phase.WAITING_FOR_CAPACITY
+        yield from this.pause(CAPACITY_INTERVAL if capacity else ADMISSION_INTERVAL)
 
 
 def _waited_too_long(verdict: dict[str, Any]) -> dict[str, Any]:
@@ -225,6 +242,7 @@ def _export(this: Run) -> Steps:
         if this.context.current_utc_datetime - began >= timedelta(seconds=this.job["results_grace_seconds"]):
             raise StepFailedError(_missing_results(gate))
         yield from this.pause(RESULTS_INTERVAL)
+        yield from this.advance()
         gate = yield from run(this.context, names.CHECK_RESULTS, this.ref)
     yield from this.advance(phase=Phase.EXPORTING)
     tasks = [

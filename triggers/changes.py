@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +22,7 @@ from triggers.blueprint import http
 from triggers.jobs import find_own, submit
 from triggers.paging import read_event_cursor, read_limit, write_cursor
 from triggers.requests import Request, SubmitRequest, as_model, read_body, read_object
-from triggers.start import start_orchestration
+from triggers.start import start_deletion, start_orchestration
 
 
 class CancelRequest(Request):
@@ -43,14 +42,15 @@ def cancel_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
 
 def cancel(search: Search, caller: Caller, reason: str, orchestrations: DurableOrchestrations) -> Search:
     """Mark a search as to be cancelled and wake its orchestrations; the marker alone is enough, only later."""
-    now = datetime.now(UTC)
-    before = search
+    now = _now()
+    if search.is_active and search.cancel_requested_at is None:
+        _record(search, caller, "cancel_requested", reason, now)  # first: the marker alone would not say who and why
     search = clients().searches.update(search.owner, search.job_id, lambda row: request_cancel(row, now))
-    if search.cancel_requested_at == now and before.cancel_requested_at is None:
-        _record(search, caller, "cancel_requested", reason, now)
     if search.phase is Phase.CANCELLING:
         orchestrations.wake(names.search_instance(search.job_id, search.run), names.WAKE_EVENT)
         orchestrations.wake(names.monitor_instance(search.job_id, search.run), names.WAKE_EVENT)
+        if search.engine == "cli":
+            orchestrations.wake(names.cli_submit_instance(search.job_id, search.run), names.WAKE_EVENT)
     return search
 
 
@@ -59,7 +59,7 @@ def cancel(search: Search, caller: Caller, reason: str, orchestrations: DurableO
 def retry_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """A new attempt of a failed or cancelled search; what an earlier attempt has done is not done again."""
     before = find_own(req, caller)
-    now = datetime.now(UTC)
+    now = _now()
     search = clients().searches.update(before.owner, before.job_id, lambda row: retried(row, now))
     if search.phase is not Phase.PREPARING or search.attempt == 1:
         raise ConflictError(
@@ -78,10 +78,10 @@ def retry_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
 def clone_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """A new search like this one, with the edits of the body; the queries are copied where it names none."""
     original = find_own(req, caller)
-    body = _body_of(original) | read_object(req)
-    if body.get("query_fasta") is None and body.get("query_blob") is None:
-        body["query_fasta"] = _query_of(original)
-    return submit(req, caller, client, as_model(body, SubmitRequest), cloned_from=original.job_id)
+    request = as_model(_body_of(original) | read_object(req), SubmitRequest)
+    has_query = request.query_fasta is not None or request.query_blob is not None
+    fasta = None if has_query else _query_of(original)
+    return submit(req, caller, client, request, cloned_from=original.job_id, fasta=fasta)
 
 
 def _body_of(search: Search) -> dict[str, Any]:
@@ -91,15 +91,16 @@ def _body_of(search: Search) -> dict[str, Any]:
         "title": search.title,
         "labels": dict(search.labels),
         "options": {k: v for k, v in search.options.items() if v is not None},
+        "engine": search.engine,
         "batch_len": search.query.get("batch_len"),
         "cluster": search.cluster.to_dict(),
     }
 
 
-def _query_of(search: Search) -> str:
+def _query_of(search: Search) -> bytes:
     try:
         blobs = clients().blobs(search.cluster.storage_account)
-        return blobs.read(QUERIES_CONTAINER, str(search.query["blob"])).decode()
+        return blobs.read(QUERIES_CONTAINER, str(search.query["blob"]))
     except NotFoundError as error:
         raise InvalidInputError(
             "query_not_found", "the queries of the search are gone", "send query_fasta", field="query_fasta"
@@ -112,25 +113,22 @@ def delete_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """Cancel it where it is active, then delete its objects, its blobs, and at last its row."""
     search = find_own(req, caller)
     orchestrations = DurableOrchestrations(client)
-    cancel(search, caller, "deleted", orchestrations)
-    now = datetime.now(UTC)
-    running = orchestrations.find(_deletion(search))
-    begins = running is None or running.has_ended
+    now = _now()
+    _record(search, caller, "delete_requested", "", now)
+    search = cancel(search, caller, "deleted", orchestrations)
 
     def change(row: Search) -> Search:
-        row = row if row.is_active else enter_phase(row, Phase.DELETING, now)
-        return replace(row, delete_run=row.delete_run + 1) if begins and row.delete_run == search.delete_run else row
+        return row if row.is_active else enter_phase(row, Phase.DELETING, now)
 
     search = clients().searches.update(search.owner, search.job_id, change)
-    _record(search, caller, "delete_requested", "", now)
-    orchestrations.start(
-        names.DELETION_ORCHESTRATOR, _deletion(search), {**search.ref, "delete_run": search.delete_run}
-    )
+    start_deletion(search, orchestrations)
     return _accepted(search)
 
 
-def _deletion(search: Search) -> str:
-    return f"delete-{search.job_id}-{search.delete_run}"
+def _now() -> datetime:
+    """To the millisecond, as it is stored."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 @http("api/blast/jobs/{id}/events", "GET", name="blast_jobs_events")

@@ -47,11 +47,21 @@ def submit_search_alias(req: func.HttpRequest, caller: Caller, client: Any) -> R
 
 
 def submit(
-    req: func.HttpRequest, caller: Caller, client: Any, request: SubmitRequest, *, cloned_from: str | None = None
+    req: func.HttpRequest,
+    caller: Caller,
+    client: Any,
+    request: SubmitRequest,
+    *,
+    cloned_from: str | None = None,
+    fasta: bytes | None = None,
 ) -> Reply:
-    """Submit a request that was read: from a body, or from another search."""
-    submission = Submission(caller, request).check()
+    """Submit a request that was read: from a body, or from another search, whose query comes as ``fasta``."""
+    submission = Submission(caller, request, fasta)
     idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
+    known = clients().searches.known(caller.owner, idempotency) if idempotency else None
+    if known is not None and known.phase is not Phase.PREPARING:
+        return accepted({"job_id": known.job_id}, f"/api/blast/jobs/{known.job_id}")
+    submission.check()
     clients().clusters.remember(submission.cluster)  # first, so that the reconcile looks there whatever happens next
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
     if created or search.phase is Phase.PREPARING:
@@ -71,6 +81,8 @@ def submit(
 def list_searches(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """One page of the caller's searches, newest first; operators ask for all with ``?owner=*``."""
     limit, cursor = read_limit(req), read_cursor(req)
+    if (status := req.params.get("status")) and status not in set(Status):
+        raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
     owner = req.params.get("owner")
     if owner is not None and owner != caller.owner and not caller.is_operator:
         raise ForbiddenError("role_missing", "other owners' searches need the role operator", "leave owner out")
@@ -86,8 +98,6 @@ def list_searches(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
 def _wanted(search: Search, req: func.HttpRequest) -> bool:
     """The filters, applied to the page that was read: a filtered page may be short and still have a cursor."""
     status, program, db = (req.params.get(name) for name in ("status", "program", "db"))
-    if status and status not in set(Status):
-        raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
     text = (req.params.get("q") or "").lower()
     return (
         (not status or search.status == status)

@@ -8,6 +8,7 @@ from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
 from shared.domain import functions as names
 from shared.domain.search import Search
+from shared.domain.states import Phase
 from shared.domain.times import format_time
 from shared.telemetry import log_event
 
@@ -19,7 +20,7 @@ def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
         **search.ref,
         "cluster": search.cluster.to_dict(),
         "database": search.database,
-        "created_at": format_time(search.created_at),
+        "created_at": format_time(search.attempt_started_at or search.created_at),
         "parallel": settings.parallel_warm_reuse,
         "warmup_wait_seconds": settings.warmup_wait_seconds,
         "deadline_seconds": settings.search_deadline_seconds,
@@ -29,11 +30,13 @@ def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
 
 
 def revive(search: Search, orchestrations: Orchestrations) -> bool:
-    """Give an active search an orchestration, where its own never began or has ended without ending the search.
+    """Give an unfinished search an orchestration, where its own never began or has ended without ending the search.
 
     Returns:
         Whether one was started.
     """
+    if search.phase is Phase.DELETING:
+        return start_deletion(search, orchestrations)
     if not search.is_active:
         return False
     view = orchestrations.find(names.search_instance(search.job_id, search.run))
@@ -51,3 +54,23 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
             return False
     log_event("search_revived", job_id=search.job_id, run=search.run, phase=search.phase.value)
     return start_orchestration(search, orchestrations)
+
+
+def start_deletion(search: Search, orchestrations: Orchestrations) -> bool:
+    """Start the orchestration that deletes a search, unless one is at it; a deletion that ended gets a successor."""
+    view = orchestrations.find(_deletion(search)) if search.delete_run else None
+    if view is not None and not view.has_ended:
+        return False
+    next_run = search.delete_run + 1
+
+    def change(row: Search) -> Search:
+        return replace(row, delete_run=next_run) if row.delete_run == search.delete_run else row
+
+    search = clients().searches.update(search.owner, search.job_id, change)
+    return orchestrations.start(
+        names.DELETION_ORCHESTRATOR, _deletion(search), {**search.ref, "delete_run": search.delete_run}
+    )
+
+
+def _deletion(search: Search) -> str:
+    return f"delete-{search.job_id}-{search.delete_run}"

@@ -14,8 +14,9 @@ from shared.auth import Caller
 from shared.clients.catalogue import Database, load_database, unknown_database
 from shared.clients.provider import clients
 from shared.clients.search_store import IdempotencyKey
+from shared.domain.batching import split_batches
 from shared.domain.blast_options import BlastOptions, read_options
-from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError
+from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError, TooLargeError
 from shared.domain.fasta import QuerySet, scan_fasta
 from shared.domain.ids import content_key, new_job_id, owner_key
 from shared.domain.merge import split_lines
@@ -30,7 +31,9 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
-CHECKS = ("program", "options", "cluster", "labels", "database", "query")
+MAX_JOBS = 2000
+"""Jobs of one search at most: more would crowd out everybody else's on the cluster's API server."""
+CHECKS = ("program", "options", "cluster", "labels", "database", "query", "size")
 """What is checked, in this order; a check may use what those before it found."""
 
 
@@ -44,8 +47,8 @@ class Submission:
     fasta: bytes
     queries: QuerySet
 
-    def __init__(self, caller: Caller, request: SubmitRequest) -> None:
-        self.caller, self.request = caller, request
+    def __init__(self, caller: Caller, request: SubmitRequest, given: bytes | None = None) -> None:
+        self.caller, self.request, self.given = caller, request, given
 
     def check(self) -> Submission:
         """Run every check.
@@ -88,8 +91,19 @@ class Submission:
 
     def _check_query(self) -> None:
         program, account = self.program, self.cluster.storage_account
-        self.fasta = self._query_text(account)
+        self.fasta = self._query_text(account) if self.given is None else self.given
         self.queries = scan_fasta(split_lines([self.fasta]), program)
+
+    def _check_size(self) -> None:
+        batches = len(split_batches(self.queries.lengths, self.batch_len))
+        jobs = batches * max(self.database.layouts)
+        if jobs > MAX_JOBS:
+            raise InvalidInputError(
+                "too_many_jobs",
+                f"{batches} batches and up to {max(self.database.layouts)} shards make {jobs} Jobs",
+                f"make batch_len about {-(-self.batch_len * jobs // MAX_JOBS)}, so that there are at most {MAX_JOBS}",
+                field="batch_len",
+            )
 
     @property
     def batch_len(self) -> int:
@@ -109,9 +123,8 @@ class Submission:
         fasta = (self.request.query_fasta or "").encode()
         limit = clients().settings.query_limit_bytes
         if len(fasta) > limit:
-            raise InvalidInputError(
-                "query_too_large", f"query_fasta has {len(fasta)} bytes", f"send at most {limit}", field="query_fasta"
-            )
+            hint = f"send at most {limit} bytes here"
+            raise TooLargeError("query_too_large", f"query_fasta has {len(fasta)} bytes", hint)
         return fasta
 
     def _stored_query(self, name: str, account: str) -> bytes:
@@ -144,6 +157,7 @@ class Submission:
             database=self.request.database,
             cluster=self.cluster,
             created_at=now,
+            attempt_started_at=now,
             steps=begin(new_timeline(), StepName.PREPARING, now),
             title=self.request.title,
             idempotency_key=idempotency.key if idempotency else "",
@@ -168,7 +182,9 @@ class Submission:
                 "use at most 200 printable characters",
                 field="Idempotency-Key",
             )
-        body = json.dumps(self.request.model_dump(mode="json"), sort_keys=True)
+        # Only what was sent: a field that a later release adds must not make an old key another request.
+        sent = self.request.model_dump(mode="json", exclude_unset=True)
+        body = json.dumps(sent, sort_keys=True)
         return IdempotencyKey(content_key("submit", key), content_key(body))
 
 

@@ -32,7 +32,7 @@ def reconcile_stale_jobs(timer: func.TimerRequest, client: Any) -> None:  # noqa
     orchestrations, active, revived, failed = DurableOrchestrations(client), 0, 0, 0
     for cluster in clients().clusters.known():
         try:
-            searches = clients().searches.active(cluster.key)
+            searches = clients().searches.unfinished(cluster.key)
             active += len(searches)
             if searches:
                 look_at_cluster(cluster, orchestrations, None)

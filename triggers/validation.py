@@ -34,6 +34,7 @@ def validate_search(req: func.HttpRequest, caller: Caller) -> Reply:
     if ok:
         cluster_check, shards, fits = _cluster_check(submission)
         checks.append(cluster_check)
+        ok = cluster_check["status"] != "failed"
         batches = len(split_batches(submission.queries.lengths, submission.batch_len))
         plan = {"batches": batches, "shards": shards, "jobs": batches * shards if shards else None, "fits": fits}
     return Reply({"ok": ok, "checks": checks, "plan": plan, "estimate": None})
@@ -53,7 +54,10 @@ def _cluster_check(submission: Submission) -> tuple[dict[str, Any], int | None, 
             return row, None, None
         nodes = [read_node(node) for node in clients().kube(submission.cluster).nodes()]
         plan = plan_warmup(submission.request.database, submission.database.shard_sizes(), nodes)
+    except PermanentError as error:
+        row |= {"status": "failed", "code": error.code, "message": error.message, "hint": error.hint}
+        return row, None, False
     except ElbError as error:
         row |= {"status": "warning", "code": error.code, "message": error.message, "hint": error.hint}
-        return row, None, False if error.code in ("cluster_too_small", "node_sku_too_small") else None
+        return row, None, None
     return row, plan.layout, True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
 from shared.clients.cluster_rows import Slots
 from shared.clients.provider import clients
 from shared.domain.errors import TransientError
@@ -10,6 +13,8 @@ from shared.domain.slots import Waiting, live_holders, next_in_line
 from shared.domain.states import Phase
 
 _TRIES = 20
+SILENCE = timedelta(seconds=90)
+"""A waiting search asks again every 60 s at the latest."""
 
 
 def take_slot(search: Search) -> bool:
@@ -20,16 +25,16 @@ def take_slot(search: Search) -> bool:
     """
     for _ in range(_TRIES):
         slots = clients().clusters.slots(search.cluster)
-        active = clients().searches.active(search.cluster.key)
-        holders = live_holders(slots.holders, (s.job_id for s in active))
-        if search.job_id in holders:
+        active = _active(search.cluster)
+        holders = live_holders(slots.holders, map(_holder, active))
+        if _holder(search) in holders:
             return True
-        line = [_waiting(s) for s in active if s.phase is Phase.WAITING_FOR_CAPACITY and s.job_id not in holders]
-        if search.job_id not in {w.job_id for w in line}:
+        line = _line(active, holders)
+        if _holder(search) not in {w.job_id for w in line}:
             line.append(_waiting(search))
-        if search.job_id not in next_in_line(holders, line, clients().settings.active_searches):
+        if _holder(search) not in next_in_line(holders, line, clients().settings.active_searches):
             return False
-        taken = Slots({**holders, search.job_id: search.owner}, slots.etag)
+        taken = Slots({**holders, _holder(search): search.owner}, slots.etag)
         if clients().clusters.write_slots(search.cluster, taken):
             return True
     raise TransientError("slots_contended", f"the slots of {search.cluster.cluster_name} are in demand", "try again")
@@ -37,11 +42,30 @@ def take_slot(search: Search) -> bool:
 
 def searches_to_wake(cluster: ClusterRef) -> list[Search]:
     """The waiting searches that would get the slots that are free now."""
-    active = {s.job_id: s for s in clients().searches.active(cluster.key)}
+    active = {_holder(s): s for s in _active(cluster)}
     holders = live_holders(clients().clusters.slots(cluster).holders, active)
-    line = [_waiting(s) for s in active.values() if s.phase is Phase.WAITING_FOR_CAPACITY and s.job_id not in holders]
-    return [active[job_id] for job_id in next_in_line(holders, line, clients().settings.active_searches)]
+    line = _line(active.values(), holders)
+    return [active[holder] for holder in next_in_line(holders, line, clients().settings.active_searches)]
+
+
+def _active(cluster: ClusterRef) -> list[Search]:
+    return [search for search in clients().searches.unfinished(cluster.key) if search.is_active]
+
+
+def _holder(search: Search) -> str:
+    """Who holds a slot is one attempt: what an ended attempt held, the next one must ask for again."""
+    return f"{search.job_id}-{search.attempt}"
+
+
+def _line(active: Iterable[Search], holders: Mapping[str, str]) -> list[Waiting]:
+    """Who waits for a slot, without those that have not asked for a while: their host is gone, others go first."""
+    oldest = datetime.now(UTC) - SILENCE
+    return [
+        _waiting(s)
+        for s in active
+        if s.phase is Phase.WAITING_FOR_CAPACITY and _holder(s) not in holders and (s.checked_at or oldest) > oldest
+    ]
 
 
 def _waiting(search: Search) -> Waiting:
-    return Waiting(search.job_id, search.owner, search.created_at)
+    return Waiting(_holder(search), search.owner, search.created_at)

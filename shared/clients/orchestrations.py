@@ -55,6 +55,9 @@ class DurableOrchestrations:
         """
         import grpc
 
+        if self.find(instance_id) is not None:
+            # On Azure Storage the id of an ended orchestration could be used again; here it means "done before".
+            return False
         try:
             self._client.schedule_new_orchestration(name, input=data, instance_id=instance_id)
         except grpc.RpcError as error:

@@ -28,6 +28,8 @@ _TIMES = (
     "observed_at",
     "jobs_created_at",
     "cancel_requested_at",
+    "attempt_started_at",
+    "checked_at",
     "results_expire_at",
 )
 _TEXTS = ("job_id", "owner", "program", "database", "title", "source", "idempotency_key")

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from shared.clients.blobs import Blobs
@@ -31,6 +32,8 @@ from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
 
 STATE_CONTAINER = "elb-state"
+ORPHAN_AGE = timedelta(minutes=10)
+"""Age from which an index row that points at nothing is not of a submit that is just being written."""
 _WRITE_TRIES = 12
 _WRITE_PAUSE = 0.02
 """Seconds that the longest wait before a try grows by."""
@@ -51,6 +54,9 @@ class SearchStore(Protocol):
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
         """Write a new search; with a known key, the search that it made, and False."""
 
+    def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
+        """The search that this key made; None for a new key. Raises ConflictError for another body."""
+
     def find(self, job_id: str) -> Search:
         """A search by any of its ids. Raises NotFoundError."""
 
@@ -66,8 +72,8 @@ class SearchStore(Protocol):
     def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
         """Everybody's searches, newest first, without payloads."""
 
-    def active(self, cluster_key: str) -> list[Search]:
-        """The searches of a cluster that have not ended, with payloads, oldest first."""
+    def unfinished(self, cluster_key: str) -> list[Search]:
+        """The searches of a cluster that are active or being deleted, with payloads, oldest first."""
 
     def delete(self, search: Search) -> None:
         """Remove a search's rows; what is gone already is fine."""
@@ -88,7 +94,7 @@ class TableSearchStore:
         """
         partition = owner_key(search.owner)
         if idempotency is not None:
-            known = self._known(search.owner, idempotency)
+            known = self.known(search.owner, idempotency)
             if known is not None:
                 return known, False
         index_rows = self._index_rows(search)
@@ -110,7 +116,7 @@ class TableSearchStore:
             if own is not None:  # written by this very request, which was sent again after a lost answer
                 return own, True
             self._drop_index(index_rows)
-            known = self._known(search.owner, idempotency) if idempotency is not None else None
+            known = self.known(search.owner, idempotency) if idempotency is not None else None
             if known is None:
                 raise
             return known, False
@@ -122,7 +128,12 @@ class TableSearchStore:
         except NotFoundError:
             return None
 
-    def _known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
+    def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
+        """The search that this key made; None for a new key.
+
+        Raises:
+            ConflictError: ``idempotency_key_reused`` for a known key with another body.
+        """
         try:
             with translated("idempotency row"):
                 row = self._tables.client(SEARCHES).get_entity(owner_key(owner), f"i:{idempotency.key}")
@@ -165,15 +176,18 @@ class TableSearchStore:
             if not differing:
                 return before
             self._write_payload(after, differing)
-            if after.is_active and not before.is_active:
-                with translated(f"index row of {job_id}"):  # before the row, as when it is created
-                    self._tables.client(INDEX).upsert_entity(self._active_row(after))
+            begins_again = after.is_unfinished and not before.is_unfinished
+            if begins_again:
+                self._index_as_unfinished(after)  # before the row, as when it is created
             try:
                 self._merge(owner, job_id, differing, before.etag)
             except ConflictError:
                 continue
-            if before.is_active and not after.is_active:
-                self._drop_index([self._active_row(after)])
+            if begins_again:
+                self._index_as_unfinished(after)  # again: a look may have dropped it between the two writes
+            replaced = old["payload_blob"]
+            if replaced and replaced != differing.get("payload_blob", replaced):
+                self._blobs.delete(STATE_CONTAINER, [replaced])
             return after
         raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
 
@@ -199,16 +213,20 @@ class TableSearchStore:
         searches = [s for row in rows if (s := self._pointed_at(row)) is not None]
         return searches, rows[-1]["RowKey"] if len(rows) == limit else None
 
-    def active(self, cluster_key: str) -> list[Search]:
-        """The searches of a cluster that have not ended, oldest first; index rows of ended ones are removed."""
+    def unfinished(self, cluster_key: str) -> list[Search]:
+        """The searches of a cluster that are active or being deleted, oldest first.
+
+        Index rows of ended ones are removed here and only here, guarded: one that was written anew meanwhile, because
+        its search was retried, stays.
+        """
         rows = self._query(INDEX, "PartitionKey eq @p", {"p": f"active:{key_part(cluster_key)}"}, None)
         found = []
         for row in rows:
             search = self._pointed_at(row)
-            if search is not None and not search.is_active:
-                self._drop_index([row])
-            elif search is not None:
+            if search is not None and search.is_unfinished:
                 found.append(search)
+            elif search is not None or _age(row) > ORPHAN_AGE:
+                self._drop_unchanged(row)
         return sorted(found, key=lambda s: s.created_at)
 
     def delete(self, search: Search) -> None:
@@ -220,6 +238,24 @@ class TableSearchStore:
                 table.delete_entity(partition, f"i:{search.idempotency_key}")
             table.delete_entity(partition, _row_key(search.job_id))
         self._drop_index(self._index_rows(search))
+
+    def _index_as_unfinished(self, search: Search) -> None:
+        with translated(f"index row of {search.job_id}"):
+            self._tables.client(INDEX).upsert_entity(self._active_row(search))
+
+    def _drop_unchanged(self, row: Any) -> None:
+        from azure.core import MatchConditions
+
+        try:
+            with translated("index row"):
+                self._tables.client(INDEX).delete_entity(
+                    row["PartitionKey"],
+                    row["RowKey"],
+                    etag=row.metadata["etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                )
+        except ConflictError:  # its search began again
+            return
 
     def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
         try:
@@ -245,7 +281,12 @@ class TableSearchStore:
     def _read(self, row: Any) -> Search:
         payload = row.get("payload", "")
         if row.get("payload_blob"):
-            payload = self._blobs.read(STATE_CONTAINER, row["payload_blob"]).decode()
+            try:
+                payload = self._blobs.read(STATE_CONTAINER, row["payload_blob"]).decode()
+            except NotFoundError as error:  # replaced since the row was read, or lost: never "no such search"
+                raise TransientError(
+                    "payload_missing", f"the row of {row['job_id']} has moved on", "try again"
+                ) from error
         return with_payload(search_of(row, row.metadata["etag"]), payload)
 
     def _write_payload(self, search: Search, columns: Mapping[str, Any]) -> None:
@@ -271,6 +312,11 @@ class TableSearchStore:
         for row in rows:
             with translated("index row"):  # the SDK takes a row that is gone already for deleted
                 self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"])
+
+
+def _age(row: Any) -> timedelta:
+    written: datetime = row.metadata["timestamp"]
+    return datetime.now(UTC) - written
 
 
 def _row_key(job_id: str) -> str:

@@ -18,6 +18,8 @@ AFTER_WAKE = (0.2, 0.5, 1.0, 2.0, 4.0)
 FORCED_PERIOD = 1.0
 """Seconds in which at most two looks at one cluster may be forced."""
 DEFAULT_WINDOW = 20.0
+SHORTEST_WINDOW = 5.0
+"""The shortest window that any phase asks for: younger looks are good for everybody."""
 
 _WINDOWS = {Phase.RUNNING: 5.0, Phase.RESULTS_PENDING: 5.0, Phase.EXPORTING: 5.0}
 

@@ -14,6 +14,7 @@ from typing import Any
 from shared.domain.states import (
     STEP_OF_PHASE,
     TERMINAL,
+    WAITING,
     Phase,
     Status,
     StepName,
@@ -115,6 +116,8 @@ class Search:
     cancel_requested_at: datetime | None = None
     progress: Progress = field(default_factory=Progress)
     results_expire_at: datetime | None = None
+    attempt_started_at: datetime | None = None
+    checked_at: datetime | None = None
     engine: str = "native"
     cloned_from: str | None = None
     idempotency_key: str = ""
@@ -147,6 +150,11 @@ class Search:
         return not self.is_terminal and not self.is_being_deleted
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether an orchestration must exist for it: active, or being deleted."""
+        return self.is_active or self.phase is Phase.DELETING
+
+    @property
     def is_being_deleted(self) -> bool:
         """Whether a delete was asked for and has not come to its end."""
         return self.phase in (Phase.DELETING, Phase.DELETE_FAILED)
@@ -173,7 +181,9 @@ def enter_phase(search: Search, phase: Phase, at: datetime, reason: str | None =
             if any(s.name is earlier and s.status is StepStatus.RUNNING for s in steps):
                 steps = finish(steps, earlier, at)
         steps = begin(steps, step, at)
-    return replace(search, phase=phase, waiting_reason=reason, started_at=search.started_at or at, steps=steps)
+    checked = at if phase in WAITING else search.checked_at
+    started = search.started_at or at
+    return replace(search, phase=phase, waiting_reason=reason, started_at=started, checked_at=checked, steps=steps)
 
 
 def finish_step(
@@ -200,12 +210,13 @@ def cancelled(search: Search, at: datetime) -> Search:
 
 def retried(search: Search, at: datetime) -> Search:
     """A new attempt of a failed or cancelled search; anything else stays as it is."""
-    if search.phase not in (Phase.FAILED, Phase.CANCELLED):
+    if search.phase not in (Phase.FAILED, Phase.CANCELLED) or search.delete_run:
         return search
     return replace(
         search,
         phase=Phase.PREPARING,
         attempt=search.attempt + 1,
+        attempt_started_at=at,
         run=search.run + 1,
         waiting_reason=None,
         completed_at=None,

@@ -113,7 +113,7 @@ def _transitions() -> dict[Phase, frozenset[Phase]]:
     for phase in (Phase.PREPARING, *WAITING):
         table[phase] = {*WAITING, *_FORWARD, *(_ENDS - {Phase.COMPLETED})}
     table[Phase.EXPORTING] |= {Phase.COMPLETED, Phase.RESULTS_PENDING}
-    table[Phase.CANCELLING] = {Phase.CANCELLING, Phase.CANCELLED, Phase.FAILED, Phase.COMPLETED}
+    table[Phase.CANCELLING] = {Phase.CANCELLING, Phase.CANCELLED, Phase.COMPLETED}
     for phase in TERMINAL:
         table[phase] = {phase, Phase.DELETING}
     for phase in (Phase.FAILED, Phase.CANCELLED):

@@ -87,7 +87,7 @@ class FakeSearchStore:
     def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
         raise NotImplementedError
 
-    def active(self, cluster_key: str) -> list[Search]:
+    def unfinished(self, cluster_key: str) -> list[Search]:
         self._check()
         found = [s for s in self.rows.values() if s.cluster.key == cluster_key and s.is_active]
         return sorted(found, key=lambda s: s.created_at)

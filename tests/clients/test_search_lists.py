@@ -136,15 +136,15 @@ class TestActive:
         made = [a_search(owner, cluster=cluster, minute=minute, labels={"m": str(minute)}) for minute in (5, 1, 3)]
         for search in (*made, a_search(owner, cluster=a_cluster())):
             searches.create(search)
-        assert [each.labels["m"] for each in searches.active(cluster.key)] == ["1", "3", "5"]
+        assert [each.labels["m"] for each in searches.unfinished(cluster.key)] == ["1", "3", "5"]
 
     def test_they_cost_the_active_ones(self, place: Place, searches: SearchStore, owner: str) -> None:
         cluster = a_cluster()
         for phase in (Phase.RUNNING, *[Phase.COMPLETED] * 5):
             searches.create(a_search(owner, cluster=cluster, phase=phase))
-        searches.active(cluster.key)  # removes what has ended
+        searches.unfinished(cluster.key)  # removes what has ended
         with place.table.watching() as seen:
-            assert len(searches.active(cluster.key)) == 1
+            assert len(searches.unfinished(cluster.key)) == 1
         assert len(seen) == 2
 
     @pytest.mark.parametrize("change", [str.upper, str.lower])
@@ -152,4 +152,4 @@ class TestActive:
         cluster = a_cluster(fresh("Mixed"))
         search, _ = searches.create(a_search(owner, cluster=cluster))
         other = a_cluster(change(cluster.cluster_name))
-        assert [each.job_id for each in searches.active(other.key)] == [search.job_id]
+        assert [each.job_id for each in searches.unfinished(other.key)] == [search.job_id]

@@ -262,8 +262,8 @@ class TestHostileTexts:
     def test_as_a_cluster(self, searches: SearchStore, owner: str, text: str) -> None:
         cluster = a_cluster(f"{text}{fresh('')}")
         search, _ = searches.create(a_search(owner, cluster=cluster))
-        assert [each.job_id for each in searches.active(cluster.key)] == [search.job_id]
-        assert searches.active(a_cluster(cluster.cluster_name + "'").key) == []
+        assert [each.job_id for each in searches.unfinished(cluster.key)] == [search.job_id]
+        assert searches.unfinished(a_cluster(cluster.cluster_name + "'").key) == []
 
     def test_different_texts_make_different_keys(self) -> None:
         texts = [*HOSTILE, "/0", "\u02f0", "%00002f0", "x" * 5001, "~", ""]

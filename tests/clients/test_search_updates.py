@@ -113,13 +113,13 @@ class TestEnd:
     def test_it_leaves_the_active_ones(self, searches: SearchStore, owner: str, how: str) -> None:
         cluster = a_cluster()
         search, _ = searches.create(a_search(owner, cluster=cluster, phase=Phase.EXPORTING))
-        assert [each.job_id for each in searches.active(cluster.key)] == [search.job_id]
+        assert [each.job_id for each in searches.unfinished(cluster.key)] == [search.job_id]
 
         def end(row: Search) -> Search:
             return complete(row, T0, T0) if how == "completed" else fail(row, {"code": "x"}, T0)
 
         assert searches.update(owner, search.job_id, end).phase.value == how
-        assert searches.active(cluster.key) == []
+        assert searches.unfinished(cluster.key) == []
 
     def test_an_index_row_that_was_left_behind_is_removed(
         self, place: Place, searches: SearchStore, clients: AzureClients, owner: str
@@ -129,7 +129,7 @@ class TestEnd:
         going, _ = searches.create(a_search(owner, cluster=cluster, minute=1))
         with place.table.breaking(Rule("DELETE", "elbindex", times=9, status=403)), pytest.raises(TransientError):
             searches.update(owner, ended.job_id, lambda row: fail(row, {"code": "x"}, T0))
-        assert [each.job_id for each in searches.active(cluster.key)] == [going.job_id]
+        assert [each.job_id for each in searches.unfinished(cluster.key)] == [going.job_id]
         rows = clients.tables.client(INDEX).query_entities("job_id eq @j", parameters={"j": ended.job_id})
         assert sorted(row["PartitionKey"].split(":")[0] for row in rows) == ["all", "id"]
         assert searches.find(ended.job_id).phase is Phase.FAILED

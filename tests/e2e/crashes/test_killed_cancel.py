@@ -52,8 +52,8 @@ def test_a_cancel_that_was_marked_only_comes_to_its_end_when_nobody_asks_again(g
 @pytest.mark.proves("X1", "F6")
 def test_a_search_that_never_began_is_cancelled_by_the_timer(guarded: Guarded) -> None:
     pid, scope = guarded.host_pid, guarded.tripwires.next_search()
-    starting: dict[str, Any] = {"service": "table", "method": "PATCH", "path": "elbclusters", "moment": Moment.AFTER}
-    wire = guarded.tripwires.set(Tripwire(guarded.kill_host(), **starting))
+    storing: dict[str, Any] = {"service": "blob", "method": "PUT", "path": r"/query\.fa", "moment": Moment.AFTER}
+    wire = guarded.tripwires.set(Tripwire(guarded.kill_host(), **storing))
     guarded.submit_once()
     wait_killed(guarded, pid, wire)
     job_id = wait_for(lambda: scope.job_id, 5, "the search's id")
@@ -71,3 +71,6 @@ def _assert_cancelled(guarded: Guarded, job_id: str) -> None:
     refused = guarded.product.http.get(f"/blast/jobs/{job_id}/results")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "results_not_ready")
     assert guarded.product.detail(job_id)["status"] == "cancelled"
+    events = [event["kind"] for event in guarded.product.http.get(f"/blast/jobs/{job_id}/events").json()["items"]]
+    assert events[:1] == ["cancelled"]
+    print("EVENTS", events)

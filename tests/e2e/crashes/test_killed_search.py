@@ -28,14 +28,13 @@ class Point:
     after: dict[str, Any] | None = field(default=None)
 
 
-STARTING = {"service": "table", "method": "PATCH", "path": _CLUSTER_ROW}
-"""The last thing that a submit does before it starts the orchestration: to make the cluster known."""
+STORING = {"service": "blob", "method": "PUT", "path": r"/query\.fa"}
 POINTS = {
     "after the idempotency and job rows": Point(
         {"service": "table", "method": "POST", "path": r"/\$batch", "moment": Moment.AFTER}
     ),
-    "after the query is stored": Point({**STARTING, "moment": Moment.AFTER}),
-    "after the orchestration starts": Point({"service": "table", "method": "GET", "path": _ROW}, after=STARTING),
+    "after the query is stored": Point({**STORING, "moment": Moment.AFTER}),
+    "after the orchestration starts": Point({"service": "table", "method": "GET", "path": _ROW}, after=STORING),
     "in admission": Point({"service": "arm", "method": "GET"}),
     "in clean-up": Point({"service": "kubernetes", "method": "GET", "path": r"/jobs\?.*app\+in"}),
     "in scripts": Point({"service": "kubernetes", "path": "/configmaps", "moment": Moment.AFTER}),
