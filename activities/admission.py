@@ -35,6 +35,8 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
     waiting = _wait_for_cluster(search)
     if waiting is not None:
         return waiting
+    if search.engine == "cli":  # the command line brings the database and plans by itself
+        return _admit(search, warm=True)
     try:
         database = load_database(clients().blobs(search.cluster.storage_account), search.database)
     except PermanentError as error:
@@ -55,11 +57,16 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         reason = f"database {search.database} is being warmed, {status.progress_pct} %"
         return _wait(reason, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
     layout = status.layout if warm else plan_warmup(search.database, database.shard_sizes(), nodes).layout
+    return {**_admit(search, warm=warm), "layout": layout}
+
+
+def _admit(search: Search, *, warm: bool) -> dict[str, Any]:
+    """The last question: is there a slot?"""
     if not take_slot(search):
         ceiling = clients().settings.active_searches
         reason = f"{ceiling} searches are active on {search.cluster.cluster_name} already"
         return _wait(reason, Phase.WAITING_FOR_CAPACITY, clients().settings.capacity_wait_seconds)
-    return {"decision": "admit", "warm": warm, "layout": layout}
+    return {"decision": "admit", "warm": warm}
 
 
 def _wait_for_cluster(search: Search) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,14 +51,14 @@ def start_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
             ``deadline_seconds``.
 
     Returns:
-        ``helper``, its name, empty for a search that is cancelled or ended; or ``error``, code ``openapi_missing``.
+        ``helper``, its name, empty for a search that is cancelled, ended or has another run; or ``error``, code ``openapi_missing``.
 
     Raises:
         TransientError: an older helper of that name is still being deleted, or the API server is busy.
         PermanentError: ``job_name_taken``, ``config_value_refused``, or what the API server refused.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
-    if search.cancel_requested_at is not None or not search.is_active:
+    if search.cancel_requested_at is not None or not search.is_active or search.run != data["run"]:
         return {"helper": ""}
     kube = clients().kube(search.cluster)
     surroundings = surroundings_of(kube.pods(f"app={APP_OPENAPI}"))
@@ -93,7 +94,7 @@ def check_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
         return {"state": "missing"}
     if search.cancel_requested_at is not None:
         return {"state": "cancelled"}
-    if not search.is_active:
+    if not search.is_active or search.run != data["run"]:
         return {"state": "ended"}
     kube = clients().kube(search.cluster)
     name = helper_name(search.job_id, search.attempt, int(data.get("number", 1)))
@@ -119,6 +120,8 @@ def remove_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
         ``deleted``: the names.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
+    if search.run != data["run"]:  # a retry's helper is not ours to remove
+        return {"deleted": []}
     kube = clients().kube(search.cluster)
     jobs = kube.jobs(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(search.job_id)}")
     names = [str(job["metadata"]["name"]) for job in jobs]
@@ -126,6 +129,29 @@ def remove_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
         kube.delete("jobs", name)
         log_event("cli_submit_removed", job_id=search.job_id, job=name, cluster=search.cluster.cluster_name)
     return {"deleted": names}
+
+
+def register_cli_search(data: dict[str, Any]) -> dict[str, Any]:
+    """The command has made its Jobs: write that they are there, and by which other id they go.
+
+    Args:
+        data: the search's reference and ``alias``, empty for none.
+
+    Returns:
+        ``aliases`` of the search.
+    """
+    alias, now = str(data.get("alias") or ""), datetime.now(UTC)
+    if alias and not clients().searches.add_alias(data["owner"], data["job_id"], alias):
+        alias = ""  # somebody else's by now: the search then counts on the label that it gave to the command
+
+    def change(row: Search) -> Search:
+        if row.run != data["run"]:
+            return row
+        aliases = row.aliases if not alias or alias in row.aliases else (*row.aliases, alias)
+        return replace(row, jobs_created_at=row.jobs_created_at or now, aliases=aliases)
+
+    row = clients().searches.update(data["owner"], data["job_id"], change)
+    return {"aliases": list(row.aliases)}
 
 
 def _look(kube: Kube, name: str, job_id: str) -> HelperLook:

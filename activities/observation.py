@@ -34,7 +34,7 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         return {"state": "missing"}
-    if search.is_terminal:
+    if search.is_terminal or search.run != data["run"]:  # of another run: its own monitor looks
         return {"state": "ended", "phase": search.phase.value}
     if search.cancel_requested_at is not None:
         return {"state": "cancelled"}

@@ -83,9 +83,11 @@ def stage_queries(data: dict[str, Any]) -> dict[str, Any]:
     """Cut the query into batches and store each; the row learns how many there are.
 
     Returns:
-        ``batches``, ``sequences``, ``letters``.
+        ``batches``, ``sequences``, ``letters``; all 0, and nothing was written, for a search that has another run.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
+    if search.run != data["run"]:
+        return {"batches": 0, "sequences": 0, "letters": 0}
     blobs = clients().blobs(search.cluster.storage_account)
     name = search.query["blob"]
     queries = scan_fasta(split_lines(blobs.stream(QUERIES_CONTAINER, name)), Program(search.program))
@@ -95,7 +97,7 @@ def stage_queries(data: dict[str, Any]) -> dict[str, Any]:
     plan = {"batches": len(batches), "sequences": queries.sequences, "letters": queries.letters}
 
     def change(row: Search) -> Search:
-        return replace(row, plan={**row.plan, **plan})
+        return replace(row, plan={**row.plan, **plan}) if row.run == data["run"] else row
 
     clients().searches.update(search.owner, search.job_id, change)
     return plan

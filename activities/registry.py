@@ -13,7 +13,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from activities.admission import check_admission
-from activities.cli_engine import check_cli_submit, remove_cli_submit, start_cli_submit
+from activities.cli_engine import check_cli_submit, register_cli_search, remove_cli_submit, start_cli_submit
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
@@ -63,6 +63,7 @@ for _name, _function in {
     names.CREATE_WARMUP_JOB: create_warmup_job,
     names.OBSERVE_WARMUP: observe_warmup,
     names.PREPARE_SHARDS: prepare_shards,
+    names.REGISTER_CLI_SEARCH: register_cli_search,
     names.START_CLI_SUBMIT: start_cli_submit,
     names.CHECK_CLI_SUBMIT: check_cli_submit,
     names.REMOVE_CLI_SUBMIT: remove_cli_submit,

@@ -13,6 +13,7 @@ from shared.clients.provider import clients
 from shared.clients.search_store import STATE_CONTAINER
 from shared.domain.errors import NotFoundError
 from shared.domain.functions import WAKE_EVENT, search_instance
+from shared.domain.observation import ids_of
 from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER
 from shared.domain.search import Search
 from shared.domain.snapshot import JOB_ID_LABEL, PodView, read_job, read_pod
@@ -37,7 +38,8 @@ def remove_search_objects(data: dict[str, Any]) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:  # the whole search is gone, which it is only after its objects
         return {"left": 0}
-    if search.run != data["run"] or search.phase not in (Phase.CANCELLING, Phase.DELETING):
+    clearing = bool(data.get("clear")) and search.phase is Phase.SUBMITTING
+    if search.run != data["run"] or not (clearing or search.phase in (Phase.CANCELLING, Phase.DELETING)):
         return {"left": 0}  # a look of before: the search has moved on, and what it has now is not ours
     try:
         kube = clients().kube(search.cluster)
@@ -56,12 +58,21 @@ def remove_search_objects(data: dict[str, Any]) -> dict[str, Any]:
         for deleted in [pool.submit(delete) for delete in deletes]:
             deleted.result()
     left = len(own_jobs) + len(own_pods)
+    if clearing and not left:
+        _delete_command_results(search)
     log_event("search_objects_removed", job_id=search.job_id, jobs=len(own_jobs), pods=len(own_pods))
     return {"left": left}
 
 
+def _delete_command_results(search: Search) -> None:
+    """What the command line wrote in an earlier attempt: its markers would speak for the next one."""
+    blobs = clients().blobs(search.cluster.storage_account)
+    for elb_id in sorted(ids_of(search)):
+        blobs.delete(RESULTS_CONTAINER, [blob.name for blob in blobs.listing(RESULTS_CONTAINER, f"{elb_id}/")])
+
+
 def _is_own(search: Search, label: str | None, env_ids: Iterable[str]) -> bool:
-    ids = {search.job_id, *search.aliases}
+    ids = ids_of(search)
     return label in ids or bool(ids & set(env_ids))
 
 
@@ -74,13 +85,13 @@ def check_deletion(data: dict[str, Any]) -> dict[str, Any]:
     """Whether a search may be taken apart: it has ended; and whether its row is gone already.
 
     Returns:
-        ``ready`` and ``gone``.
+        ``ready``, ``gone``, and the ``run`` that the search has by now: a revival may have given it another one.
     """
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         return {"ready": False, "gone": True}
-    return {"ready": not search.is_active, "gone": False}
+    return {"ready": not search.is_active, "gone": False, "run": search.run}
 
 
 def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +104,15 @@ def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         return {"deleted": 0}
+    if search.phase is not Phase.DELETING:
+        return {"deleted": 0}
     deleted = 0
     blobs = clients().blobs(search.cluster.storage_account)
     for container in (QUERIES_CONTAINER, RESULTS_CONTAINER):
-        names = [blob.name for blob in blobs.listing(container, f"{search.job_id}/")]
-        blobs.delete(container, names)
-        deleted += len(names)
+        for any_id in sorted(ids_of(search)):
+            names = [blob.name for blob in blobs.listing(container, f"{any_id}/")]
+            blobs.delete(container, names)
+            deleted += len(names)
     return {"deleted": deleted}
 
 
@@ -114,6 +128,8 @@ def delete_search_row(data: dict[str, Any]) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         state.delete(STATE_CONTAINER, payloads)
+        return {"deleted": False}
+    if search.phase is not Phase.DELETING:
         return {"deleted": False}
     clients().events.clear(search.job_id)
     clients().searches.delete(search)

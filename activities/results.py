@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Any, cast
 
+from activities.cli_results import check_cli_results, merge_cli_batch
 from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
 from shared.clients.provider import clients
@@ -43,6 +44,8 @@ def check_results(data: dict[str, Any]) -> dict[str, Any]:
         ``open``, and up to five names each of what is ``missing`` and ``empty``.
     """
     search, blobs = _search_and_blobs(data)
+    if search.engine == "cli":
+        return check_cli_results(search, blobs)
     listed = [(b.name, b.size) for b in blobs.listing(RESULTS_CONTAINER, f"{search.job_id}/pieces/")]
     gate = results_gate(search.job_id, int(search.plan["batches"]), int(search.plan["shards"]), listed)
     return {
@@ -66,7 +69,11 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
         PermanentError: ``results_invalid`` when a piece is not valid gzip or not BLAST's output.
     """
     search, blobs = _search_and_blobs(data)
+    if search.run != data["run"]:  # a retry has these blobs now; the run that asks is told so at its next step
+        return MergedBatch(int(data["batch"]), 0, 0, 0).to_dict()
     batch, options = int(data["batch"]), read_options(Program(search.program), search.options)
+    if search.engine == "cli":
+        return merge_cli_batch(search, blobs, batch, options.outfmt)
     query_ids = _query_ids(blobs, search.job_id, batch)
     names = [piece_blob(search.job_id, batch, shard) for shard in range(int(search.plan["shards"]))]
     pieces = [split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, name), name)) for name in names]
@@ -96,8 +103,10 @@ def publish_results(data: dict[str, Any]) -> dict[str, Any]:
         data: the search's reference and ``merged``, the counts of all batches.
     """
     search, blobs = _search_and_blobs(data)
+    if search.run != data["run"]:
+        return {"files": [], "bytes": 0}
     options = read_options(Program(search.program), search.options)
-    names = [merged_blob(search.job_id, batch) for batch in range(int(search.plan["batches"]))]
+    names = [merged_blob(search.job_id, batch) for batch in range(len(data["merged"]))]
     digest, size = hashlib.sha256(), 0
     with tempfile.TemporaryFile() as file:
         batches = (blobs.stream(RESULTS_CONTAINER, name) for name in names)
@@ -116,7 +125,7 @@ def publish_results(data: dict[str, Any]) -> dict[str, Any]:
     }
     text = json.dumps(manifest).encode()
     blobs.put(RESULTS_CONTAINER, published_blob(search.job_id, MANIFEST), text, "application/json")
-    log_event("results_published", job_id=search.job_id, bytes=size, **counts)
+    log_event("results_published", job_id=search.job_id, bytes=size, summary=counts)
     return {"files": [name, MANIFEST], "bytes": size}
 
 
@@ -139,7 +148,8 @@ def provenance(search: Search, at: datetime) -> dict[str, Any]:
         "attempt": search.attempt,
         "created_at": format_time(search.created_at),
         "published_at": format_time(at),
-        "exact": options.is_exact(Program(search.program)),
+        "engine": search.engine,
+        "exact": search.engine == "cli" or options.is_exact(Program(search.program)),
     }
 
 

@@ -76,10 +76,12 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         return replace(row, expected_jobs=expected, jobs_created_at=created, plan=plan)
 
     try:
-        over = _is_over(clients().searches.update(search.owner, search.job_id, change), data)
+        row = clients().searches.update(search.owner, search.job_id, change)
+        # A revival of the same attempt has the same Jobs: they are its own now.
+        unwanted = _is_over(row, {**data, "run": row.run}) or row.attempt != search.attempt
     except NotFoundError:  # the search was deleted meanwhile
-        over = True
-    if over:
+        unwanted = True
+    if unwanted:
         # A cancel came meanwhile, and its look may have been before the last of these Jobs.
         _remove_own(kube, search.job_id, {job.name for job in jobs})
     log_event("search_jobs_created", job_id=search.job_id, jobs=len(jobs), cluster=search.cluster.cluster_name)
@@ -113,7 +115,9 @@ def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     if search.run != data["run"]:  # a retry was faster; its Jobs are not ours to stop
         return {"deleted": 0}
     kube = clients().kube(search.cluster)
-    selector = f"app=blast,{JOB_ID_LABEL}={search.job_id},{ATTEMPT_LABEL}={search.attempt}"
+    selector = f"app=blast,{JOB_ID_LABEL}={search.job_id}"
+    if search.engine == "native":  # the command line does not label attempts
+        selector += f",{ATTEMPT_LABEL}={search.attempt}"
     jobs = [read_job(job) for job in kube.jobs(selector)]
     running = [job.name for job in jobs if job.state in (JobState.PENDING, JobState.RUNNING)]
     _in_parallel([partial(kube.delete, "jobs", name) for name in running])

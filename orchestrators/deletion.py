@@ -30,8 +30,9 @@ def deletion_orchestrator(context: Any) -> Steps:
     try:
         for _ in range(CHECKS_PER_GENERATION):
             state = yield from run(context, names.CHECK_DELETION, ref)
-            if state["gone"]:
+            if state.get("gone"):
                 return {"status": "deleted"}
+            ref["run"] = state.get("run", ref["run"])  # the search may have been revived to be cancelled
             if state["ready"]:
                 entered = {**ref, "phase": Phase.DELETING, "at": _now(context)}
                 row = yield from run(context, names.ADVANCE_SEARCH, entered)

@@ -21,7 +21,8 @@ LOOKS_PER_GENERATION = 20
 def removal_orchestrator(context: Any) -> Steps:
     """Delete, look, delete again what is still there.
 
-    Input: the search's reference; of a generation before also ``looks``.
+    Input: the search's reference; ``clear``, to make room for a new attempt instead of ending; of a generation before
+    also ``looks``.
 
     Returns:
         ``{"left": 0}``.
@@ -42,6 +43,8 @@ def removal_orchestrator(context: Any) -> Steps:
 def _remove(context: Any, job: dict[str, Any]) -> Steps:
     """Objects left; -1 when the cluster does not answer, which is not the same as nothing."""
     data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"]}
+    if job.get("clear"):
+        data["clear"] = True
     try:
         removed = yield from run(context, names.REMOVE_SEARCH_OBJECTS, data)
     except StepFailedError as failure:

@@ -65,7 +65,8 @@ class Run:
         row = yield from run(self.context, names.ADVANCE_SEARCH, data)
         if row.get("cancelled") and row["phase"] == Phase.CANCELLING:
             raise CancelledError
-        if row.get("superseded") or (row["phase"] in _ENDED and not change.get("error") and "phase" not in change):
+        ended_otherwise = row["phase"] in _ENDED and row["phase"] != change.get("phase") and not change.get("error")
+        if row.get("superseded") or ended_otherwise:
             raise SupersededError
         return row["phase"]
 
@@ -96,9 +97,12 @@ def search_orchestrator(context: Any) -> Steps:
 
 def _search(this: Run) -> Steps:
     warm = yield from _prepare(this)
-    yield from _warm_up(this, warm=warm)
-    yield from _configure(this)
-    yield from _submit(this)
+    if this.job.get("engine") == "cli":
+        yield from _submit_by_command(this)
+    else:
+        yield from _warm_up(this, warm=warm)
+        yield from _configure(this)
+        yield from _submit(this)
     yield from _watch(this)
     return (yield from _export(this))
 
@@ -219,6 +223,28 @@ def _configure(this: Run) -> Steps:
 def _submit(this: Run) -> Steps:
     made = yield from run(this.context, names.CREATE_SEARCH_JOBS, this.ref)
     finish = [{"step": StepName.SUBMITTING, "detail": f"{made['jobs']} Jobs"}]
+    yield from this.advance(phase=Phase.SUBMITTED, finish=finish)
+
+
+def _submit_by_command(this: Run) -> Steps:
+    """The elastic-blast command line brings the database, cuts the queries and makes the Jobs, by a helper."""
+    done: list[dict[str, Any]] = [{"step": StepName.PREPARING}]
+    skipped = (StepName.WARMING_UP, StepName.CONFIGURING, StepName.STAGING_DB)
+    done += [{"step": step, "detail": "done by the command line", "skipped": True} for step in skipped]
+    yield from this.advance(phase=Phase.SUBMITTING, finish=done)
+    if this.job.get("attempt", 1) > 1:  # the command's Jobs do not tell attempts apart
+        clear, removal = {**this.ref, "clear": True}, f"removal-before-{this.job['job_id']}-{this.job['run']}"
+        yield from guarded(this.context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, clear, removal))
+    request = {**this.ref, "parallel": this.job.get("parallel", True)}
+    instance = names.cli_submit_instance(this.job["job_id"], this.job["run"])
+    child = this.context.call_sub_orchestrator(names.CLI_SUBMIT_ORCHESTRATOR, request, instance)
+    outcome = yield from guarded(child)
+    if outcome["status"] == "cancelled":
+        raise CancelledError
+    if outcome["status"] != "submitted":
+        raise StepFailedError(outcome["error"])
+    yield from run(this.context, names.REGISTER_CLI_SEARCH, {**this.ref, "alias": outcome.get("alias") or ""})
+    finish = [{"step": StepName.SUBMITTING, "detail": "by the command line"}]
     yield from this.advance(phase=Phase.SUBMITTED, finish=finish)
 
 

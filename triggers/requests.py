@@ -71,7 +71,7 @@ class SubmitRequest(Request):
     title: str = Field("", max_length=200)
     labels: dict[str, str] = Field(default_factory=dict, max_length=20)
     options: OptionFields = Field(default_factory=OptionFields)  # type: ignore[arg-type]
-    engine: Literal["native"] = "native"
+    engine: Literal["native", "cli"] = "native"
     batch_len: int | None = Field(None, ge=1, le=1_000_000_000)
     priority: Literal["normal"] = "normal"
     cluster: ClusterFields = Field(default_factory=ClusterFields)  # type: ignore[arg-type]

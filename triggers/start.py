@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
 from shared.domain import functions as names
-from shared.domain.search import Search
+from shared.domain.results import QUERIES_CONTAINER
+from shared.domain.search import Search, fail
 from shared.domain.states import Phase
 from shared.domain.times import format_time
 from shared.telemetry import log_event
+
+REPEAT_TIME = timedelta(minutes=10)
 
 
 def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
@@ -21,6 +25,8 @@ def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
         "cluster": search.cluster.to_dict(),
         "database": search.database,
         "created_at": format_time(search.attempt_started_at or search.created_at),
+        "engine": search.engine,
+        "attempt": search.attempt,
         "parallel": settings.parallel_warm_reuse,
         "warmup_wait_seconds": settings.warmup_wait_seconds,
         "deadline_seconds": settings.search_deadline_seconds,
@@ -42,6 +48,8 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
     view = orchestrations.find(names.search_instance(search.job_id, search.run))
     if view is not None and not view.has_ended:
         return False
+    if view is None and not _has_query(search):
+        return False
     if view is not None:
         next_run = search.run + 1
 
@@ -54,6 +62,22 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
             return False
     log_event("search_revived", job_id=search.job_id, run=search.run, phase=search.phase.value)
     return start_orchestration(search, orchestrations)
+
+
+def _has_query(search: Search) -> bool:
+    """Whether the query was stored. A submit that died before it may still be repeated by its caller, for a while."""
+    blobs = clients().blobs(search.cluster.storage_account)
+    if blobs.listing(QUERIES_CONTAINER, str(search.query["blob"])):
+        return True
+    now = datetime.now(UTC)
+    if now - search.created_at > REPEAT_TIME:
+        error = {
+            "code": "query_missing",
+            "message": "the submit was interrupted before the query was stored",
+            "hint": "submit the search again",
+        }
+        clients().searches.update(search.owner, search.job_id, lambda row: fail(row, error, now))
+    return False
 
 
 def start_deletion(search: Search, orchestrations: Orchestrations) -> bool:

@@ -87,7 +87,8 @@ class Submission:
         _check_labels(self.request.labels)
 
     def _check_database(self) -> None:
-        self.database = _database(self.program, self.request.database, self.cluster.storage_account)
+        account, cli = self.cluster.storage_account, self.request.engine == "cli"
+        self.database = _database(self.program, self.request.database, account, sharded=not cli)
 
     def _check_query(self) -> None:
         program, account = self.program, self.cluster.storage_account
@@ -96,11 +97,12 @@ class Submission:
 
     def _check_size(self) -> None:
         batches = len(split_batches(self.queries.lengths, self.batch_len))
-        jobs = batches * max(self.database.layouts)
+        shards = max(self.database.layouts, default=1) if self.request.engine == "native" else 1
+        jobs = batches * shards
         if jobs > MAX_JOBS:
             raise InvalidInputError(
                 "too_many_jobs",
-                f"{batches} batches and up to {max(self.database.layouts)} shards make {jobs} Jobs",
+                f"{batches} batches and up to {shards} shards make {jobs} Jobs",
                 f"make batch_len about {-(-self.batch_len * jobs // MAX_JOBS)}, so that there are at most {MAX_JOBS}",
                 field="batch_len",
             )
@@ -160,6 +162,7 @@ class Submission:
             attempt_started_at=now,
             steps=begin(new_timeline(), StepName.PREPARING, now),
             title=self.request.title,
+            engine=self.request.engine,
             idempotency_key=idempotency.key if idempotency else "",
             cloned_from=cloned_from,
             options=self.options.to_dict(),
@@ -205,8 +208,8 @@ def _options(program: Program, request: SubmitRequest) -> BlastOptions:
     return read_options(program, data)
 
 
-def _database(program: Program, name: str, account: str) -> Database:
-    """The database, of the right type and with a prepared layout; PermanentError otherwise."""
+def _database(program: Program, name: str, account: str, *, sharded: bool) -> Database:
+    """The database, of the right type and, where it must be ``sharded``, with a layout; PermanentError otherwise."""
     try:
         database = load_database(clients().blobs(account), name)
     except NotFoundError as error:
@@ -219,7 +222,7 @@ def _database(program: Program, name: str, account: str) -> Database:
             "choose another program or another database",
             field="database",
         )
-    if not database.layouts:
+    if sharded and not database.layouts:
         raise PermanentError(
             "database_not_sharded",
             f"database {name} has no prepared shards",

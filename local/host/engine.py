@@ -5,6 +5,8 @@ has one test for each):
 - a parent gives a child 30 s and then never hears of it: here a child reports when it ends, whenever that is;
 - results, timers and children of an older generation (before `continue_as_new`, or of a purged instance with the same
   id) reach the new one: here every generation has a number of its own, and what is older is dropped;
+- an id once used is refused for ever: here, as on Azure, an ended orchestration is replaced by a new one of its id, and
+  what the old one still waited for is dropped;
 - one thread per timer: here one heap and one thread (timer_queue.py);
 - it listens on all interfaces with SO_REUSEPORT: here on 127.0.0.1, on a port of its own;
 - nothing survives the process: here what a call touched is in SQLite before the call answers (store.py), and a restart

@@ -24,6 +24,11 @@ from local.host.timer_queue import Clock, TimerQueue
 
 _GRPC_WORKERS: Final = 64  # a client that waits for an instance holds one of them
 _MAX_HISTORY: Final = 1_000_000  # events; the base gives up an orchestration beyond this
+_ENDED: Final = (
+    pb.ORCHESTRATION_STATUS_COMPLETED,
+    pb.ORCHESTRATION_STATUS_FAILED,
+    pb.ORCHESTRATION_STATUS_TERMINATED,
+)
 
 
 class _WatchedInstances(dict[str, OrchestrationInstance]):
@@ -181,11 +186,25 @@ class PersistentBackend(InMemoryOrchestrationBackend):
     def StartInstance(
         self, request: pb.CreateInstanceRequest, context: grpc.ServicerContext
     ) -> pb.CreateInstanceResponse:
+        """Start an orchestration; one of the same id is replaced when it has ended, else the call is refused.
+
+        So does Azure unless host.json says otherwise (`overridableExistingInstanceStates`: `NonRunningStates`): nobody
+        may rely on a used id being refused.
+        """
+        asked = pb.CreateInstanceRequest()
+        asked.CopyFrom(request)
+        if not asked.orchestrationIdReusePolicy.replaceableStatus:
+            asked.orchestrationIdReusePolicy.replaceableStatus.extend(_ENDED)
         with self._transaction():
-            return super().StartInstance(request, context)
+            return super().StartInstance(asked, context)
 
     @override
     def RaiseEvent(self, request: pb.RaiseEventRequest, context: grpc.ServicerContext) -> pb.RaiseEventResponse:
+        """Hand an event to an orchestration: NOT_FOUND when there is none, and without effect when it has ended.
+
+        Azure answers NOT_FOUND and FAILED_PRECONDITION, or neither (`throwStatusExceptionsOnRaiseEvent` of host.json):
+        a caller has to take any of these for "nobody listens".
+        """
         with self._transaction(request.instanceId):
             instance = self._instances.get(request.instanceId)
             if instance and self._is_terminal_status(instance.status):

@@ -77,6 +77,8 @@ class DurableStore:
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         # (count, last event) of what is stored per id and place: tells an appended list from a replaced one.
         self._stored: dict[tuple[str, int], tuple[int, pb.HistoryEvent]] = {}
+        # What `_stored` said, before the present transaction, of the keys that this has changed.
+        self._before: dict[tuple[str, int], tuple[int, pb.HistoryEvent] | None] = {}
         self.rows_written = 0
         try:
             self._open(path)
@@ -113,7 +115,7 @@ class DurableStore:
             removed: ids of instances and entities that are gone.
             entities: entities that were made or changed.
         """
-        before = dict(self._stored)
+        self._before.clear()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for stored in instances:
@@ -124,7 +126,8 @@ class DurableStore:
                 self._remove(key)
             self._db.execute("COMMIT")
         except BaseException:
-            self._stored = before
+            for place, known in self._before.items():
+                self._note(place, known)
             self._db.execute("ROLLBACK")
             raise
 
@@ -163,16 +166,20 @@ class DurableStore:
         self._remember(key, place, events)
 
     def _remember(self, key: str, place: int, events: Sequence[pb.HistoryEvent]) -> None:
-        if events:
-            self._stored[key, place] = (len(events), events[-1])
+        self._before.setdefault((key, place), self._stored.get((key, place)))
+        self._note((key, place), (len(events), events[-1]) if events else None)
+
+    def _note(self, place: tuple[str, int], known: tuple[int, pb.HistoryEvent] | None) -> None:
+        if known:
+            self._stored[place] = known
         else:
-            self._stored.pop((key, place), None)
+            self._stored.pop(place, None)
 
     def _remove(self, key: str) -> None:
         for table in ("instances", "entities", "events"):
             self._db.execute(f"DELETE FROM {table} WHERE id = ?", (key,))  # noqa: S608 - the names are above
-        self._stored.pop((key, _HISTORY), None)
-        self._stored.pop((key, _INBOX), None)
+        self._remember(key, _HISTORY, ())
+        self._remember(key, _INBOX, ())
 
     def load_instances(self) -> Iterator[StoredInstance]:
         """Every instance; what it had not processed is in `pending_events`."""

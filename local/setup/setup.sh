@@ -2,7 +2,8 @@
 # Makes everything that the make targets need: the .venv, node_modules and, as root, Debian's packages.
 #
 # Called by make before every target that runs something. Each part leaves a stamp in .local/setup, written last and
-# holding the hash of what the part was made from: an interrupted part is made again, a finished one costs nothing.
+# holding the hash of what the part was made from: a finished part costs nothing. A file PART.begun lies there while a
+# part is being made, so that one that was interrupted half-way is made again from nothing.
 # One at a time, by a lock: two makes in one folder wait for each other.
 set -eu
 
@@ -38,8 +39,9 @@ wanted() {
     esac | sha256sum | cut -d' ' -f1
 }
 
-# is_done PART: its stamp matches and what it made is still there.
+# is_done PART: nobody was interrupted while making it, its stamp matches and what it made is still there.
 is_done() {
+    [ ! -e "$stamps/$1.begun" ] || return 1
     [ "$(cat "$stamps/$1" 2>/dev/null)" = "$(wanted "$1")" ] || return 1
     case $1 in
         python) [ -x .venv/bin/python ] && .venv/bin/python -S -c '' 2>/dev/null ;;
@@ -60,25 +62,40 @@ timed() {
     say "setup: $label ($(($(date +%s) - began)) s)"
 }
 
-# A virtual environment whose Python is gone or is another version is made anew; one that fits is only brought up to date.
+# fits: .venv is of the right Python, has pip, and nobody was interrupted while filling it. After an interruption pip
+# takes packages that it has half-copied for installed ones, so only a new environment is sure to be whole.
+fits() {
+    [ ! -e "$stamps/python.begun" ] || return 1
+    [ "$(.venv/bin/python -c 'import sys, pip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.13 ]
+}
+
+# A virtual environment that does not fit is made anew; one that does is only brought up to date.
 make_python() {
     python=$(sh local/setup/find-python.sh)
-    if [ "$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != 3.13 ]; then
+    if ! fits; then
+        : >"$stamps/python.begun"
         timed "virtual environment .venv with $python" "$python" -m venv --clear .venv
     fi
+    : >"$stamps/python.begun"
     timed "Python packages into .venv" .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+    rm "$stamps/python.begun"
 }
 
 # npm writes node_modules/.package-lock.json last: with it, and nothing missing, somebody's own "npm ci" is accepted. With
-# an old stamp the lock file is another one than then, and only npm ci brings all of that.
+# an old stamp the lock file is another one than then, and only npm ci brings all of that. npm ci itself begins by
+# removing node_modules, so that an interrupted one only has to be run again.
 make_node() {
     command -v npm >/dev/null 2>&1 || die "Node >= 20 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
     [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || die "Node >= 20 is needed; $(command -v node) is $(node --version)"
-    if [ -f "$stamps/node" ] || ! { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }; then
+    if [ -e "$stamps/node" ] || [ -e "$stamps/node.begun" ] || ! npm_is_done; then
+        : >"$stamps/node.begun"
         timed "Node packages into node_modules" npm ci --no-audit --no-fund --loglevel=error
+        rm "$stamps/node.begun"
     fi
     chmod +x "$azcopy"
 }
+
+npm_is_done() { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }
 
 # missing_packages: Debian's names of what is not there, each after a blank.
 missing_packages() {

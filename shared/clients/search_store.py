@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from shared.clients.blobs import Blobs
+from shared.clients.search_index import SearchIndex
 from shared.clients.search_rows import (
     COLUMNS,
     MAX_PAYLOAD_UNITS,
@@ -26,14 +27,12 @@ from shared.clients.search_rows import (
     utf16_units,
     with_payload,
 )
-from shared.clients.table_rows import INDEX, SEARCHES, Tables, key_part, translated
+from shared.clients.table_rows import SEARCHES, Tables, translated
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
 from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
 
 STATE_CONTAINER = "elb-state"
-ORPHAN_AGE = timedelta(minutes=10)
-"""Age from which an index row that points at nothing is not of a submit that is just being written."""
 _WRITE_TRIES = 12
 _WRITE_PAUSE = 0.02
 """Seconds that the longest wait before a try grows by."""
@@ -78,12 +77,16 @@ class SearchStore(Protocol):
     def delete(self, search: Search) -> None:
         """Remove a search's rows; what is gone already is fine."""
 
+    def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
+        """Let another id lead to a search; False when it leads to another search already."""
+
 
 class TableSearchStore:
     """The store on Azure Tables, with payloads that do not fit in blobs."""
 
     def __init__(self, tables: Tables, blobs: Blobs) -> None:
         self._tables = tables
+        self._index = SearchIndex(tables)
         self._blobs = blobs
 
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
@@ -97,10 +100,7 @@ class TableSearchStore:
             known = self.known(search.owner, idempotency)
             if known is not None:
                 return known, False
-        index_rows = self._index_rows(search)
-        for row in index_rows:
-            with translated(f"index row {row['RowKey']}"):
-                self._tables.client(INDEX).upsert_entity(row)
+        self._index.add(search)
         columns = _stored(search)
         self._write_payload(search, columns)
         entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | columns
@@ -115,7 +115,7 @@ class TableSearchStore:
             own = self._own(search)
             if own is not None:  # written by this very request, which was sent again after a lost answer
                 return own, True
-            self._drop_index(index_rows)
+            self._index.drop(search)
             known = self.known(search.owner, idempotency) if idempotency is not None else None
             if known is None:
                 raise
@@ -149,8 +149,7 @@ class TableSearchStore:
 
     def find(self, job_id: str) -> Search:
         """A search by any of its ids: one read for the owner, one for the row."""
-        with translated(f"search {job_id}"):
-            row = self._tables.client(INDEX).get_entity(f"id:{key_part(job_id)}", "owner")
+        row = self._index.find(job_id)
         return self.get(row["owner"], row["job_id"])
 
     def get(self, owner: str, job_id: str) -> Search:
@@ -178,13 +177,13 @@ class TableSearchStore:
             self._write_payload(after, differing)
             begins_again = after.is_unfinished and not before.is_unfinished
             if begins_again:
-                self._index_as_unfinished(after)  # before the row, as when it is created
+                self._index.add_unfinished(after)  # before the row, as when it is created
             try:
                 self._merge(owner, job_id, differing, before.etag)
             except ConflictError:
                 continue
             if begins_again:
-                self._index_as_unfinished(after)  # again: a look may have dropped it between the two writes
+                self._index.add_unfinished(after)  # again: a look may have dropped it between the two writes
             replaced = old["payload_blob"]
             if replaced and replaced != differing.get("payload_blob", replaced):
                 self._blobs.delete(STATE_CONTAINER, [replaced])
@@ -204,12 +203,17 @@ class TableSearchStore:
     def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
         """One page of an owner's searches: one query, whatever the total, and no payloads on the way."""
         query = "PartitionKey eq @p and RowKey gt @after and RowKey lt 's;'"
-        rows = self._query(SEARCHES, query, {"p": owner_key(owner), "after": max(after or "", "s:")}, limit, COLUMNS)
+        parameters = {"p": owner_key(owner), "after": max(after or "", "s:")}
+        with translated("searches"):
+            found = self._tables.client(SEARCHES).query_entities(
+                query, parameters=parameters, results_per_page=limit, select=["PartitionKey", "RowKey", *COLUMNS]
+            )
+            rows = list(islice(found, limit))
         return [_without_payload(row) for row in rows], rows[-1]["RowKey"] if len(rows) == limit else None
 
     def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
         """One page over all owners: one query of the index and one read per row."""
-        rows = self._query(INDEX, "PartitionKey eq 'all' and RowKey gt @after", {"after": after or ""}, limit)
+        rows = self._index.all_owners(limit, after)
         searches = [s for row in rows if (s := self._pointed_at(row)) is not None]
         return searches, rows[-1]["RowKey"] if len(rows) == limit else None
 
@@ -219,14 +223,13 @@ class TableSearchStore:
         Index rows of ended ones are removed here and only here, guarded: one that was written anew meanwhile, because
         its search was retried, stays.
         """
-        rows = self._query(INDEX, "PartitionKey eq @p", {"p": f"active:{key_part(cluster_key)}"}, None)
         found = []
-        for row in rows:
+        for row in self._index.unfinished(cluster_key):
             search = self._pointed_at(row)
             if search is not None and search.is_unfinished:
                 found.append(search)
-            elif search is not None or _age(row) > ORPHAN_AGE:
-                self._drop_unchanged(row)
+            else:
+                self._index.drop_ended(row, orphan=search is None)
         return sorted(found, key=lambda s: s.created_at)
 
     def delete(self, search: Search) -> None:
@@ -237,46 +240,17 @@ class TableSearchStore:
             if search.idempotency_key:
                 table.delete_entity(partition, f"i:{search.idempotency_key}")
             table.delete_entity(partition, _row_key(search.job_id))
-        self._drop_index(self._index_rows(search))
+        self._index.drop(search)
 
-    def _index_as_unfinished(self, search: Search) -> None:
-        with translated(f"index row of {search.job_id}"):
-            self._tables.client(INDEX).upsert_entity(self._active_row(search))
-
-    def _drop_unchanged(self, row: Any) -> None:
-        from azure.core import MatchConditions
-
-        try:
-            with translated("index row"):
-                self._tables.client(INDEX).delete_entity(
-                    row["PartitionKey"],
-                    row["RowKey"],
-                    etag=row.metadata["etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                )
-        except ConflictError:  # its search began again
-            return
+    def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
+        """Let another id lead to a search; False when it leads to another search already."""
+        return self._index.add_alias(owner, job_id, alias)
 
     def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
         try:
             return self.get(row["owner"], row["job_id"])
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
-
-    def _query(
-        self,
-        table: str,
-        query: str,
-        parameters: Mapping[str, Any],
-        limit: int | None,
-        columns: Sequence[str] = (),
-    ) -> list[dict[str, Any]]:
-        select = ["PartitionKey", "RowKey", *columns] if columns else None
-        with translated(f"rows of {table}"):
-            found = self._tables.client(table).query_entities(
-                query, parameters=dict(parameters), results_per_page=limit or 1000, select=select
-            )
-            return list(_take(found, limit))
 
     def _read(self, row: Any) -> Search:
         payload = row.get("payload", "")
@@ -295,29 +269,6 @@ class TableSearchStore:
             data = payload_of(search).encode()
             self._blobs.put(STATE_CONTAINER, columns["payload_blob"], data, "application/json")
 
-    def _index_rows(self, search: Search) -> list[dict[str, Any]]:
-        pointer = {"owner": search.owner, "job_id": search.job_id}
-        return [
-            {"PartitionKey": f"id:{key_part(search.job_id)}", "RowKey": "owner", **pointer},
-            {"PartitionKey": "all", "RowKey": newest_first_key(search.job_id), **pointer},
-            self._active_row(search),
-        ]
-
-    def _active_row(self, search: Search) -> dict[str, Any]:
-        partition = f"active:{key_part(search.cluster.key)}"
-        row = {"PartitionKey": partition, "RowKey": key_part(search.job_id)}
-        return row | {"owner": search.owner, "job_id": search.job_id}
-
-    def _drop_index(self, rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            with translated("index row"):  # the SDK takes a row that is gone already for deleted
-                self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"])
-
-
-def _age(row: Any) -> timedelta:
-    written: datetime = row.metadata["timestamp"]
-    return datetime.now(UTC) - written
-
 
 def _row_key(job_id: str) -> str:
     return f"s:{newest_first_key(job_id)}"
@@ -334,10 +285,3 @@ def _stored(search: Search) -> dict[str, Any]:
 
 def _without_payload(row: Any) -> Search:
     return search_of(row, row.metadata.get("etag") or "")
-
-
-def _take(rows: Any, limit: int | None) -> Iterator[dict[str, Any]]:
-    for count, row in enumerate(rows, 1):
-        yield row
-        if count == limit:
-            return

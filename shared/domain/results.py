@@ -86,10 +86,11 @@ class MergedBatch:
 
     batch: int
     queries: int
-    queries_with_hits: int
-    hits: int
+    queries_with_hits: int | None
+    hits: int | None
+    """None where the format does not tell: the command line's other formats are not taken apart."""
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int | None]:
         """Plain data for the durable boundary."""
         return {
             "batch": self.batch,
@@ -101,14 +102,24 @@ class MergedBatch:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MergedBatch:
         """Read plain data; unknown fields are ignored."""
-        return cls(*(int(data.get(k, 0)) for k in ("batch", "queries", "queries_with_hits", "hits")))
+        batch, queries = (int(data.get(k, 0)) for k in ("batch", "queries"))
+        return cls(batch, queries, *(_count(data.get(k, 0)) for k in ("queries_with_hits", "hits")))
 
 
-def summarize(batches: Iterable[MergedBatch]) -> dict[str, int]:
-    """The summary object of the results."""
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
+
+
+def summarize(batches: Iterable[MergedBatch]) -> dict[str, int | None]:
+    """The summary object of the results; None for what no batch could count."""
     all_batches = list(batches)
     return {
         "queries": sum(b.queries for b in all_batches),
-        "queries_with_hits": sum(b.queries_with_hits for b in all_batches),
-        "hits": sum(b.hits for b in all_batches),
+        "queries_with_hits": _sum(b.queries_with_hits for b in all_batches),
+        "hits": _sum(b.hits for b in all_batches),
     }

@@ -257,8 +257,48 @@ class TestQueue:
         assert driver.engine.take_work_item(made_meanwhile, 10) is None
         assert time.monotonic() - began < 5
 
-    def test_a_used_id_is_refused(self, driver: Driver) -> None:
+
+class TestUsedIds:
+    """As on Azure with its default, `overridableExistingInstanceStates` = `NonRunningStates`."""
+
+    @pytest.mark.parametrize("end", [complete(), fail("no"), complete_terminated()], ids=["done", "failed", "killed"])
+    def test_an_ended_instance_is_replaced(self, driver: Driver, end: pb.OrchestratorAction) -> None:
+        driver.start("o", "1")
+        driver.step(schedule(1), end)
+        driver.start("o", "2")
+        assert driver.status("o").orchestrationStatus == pb.ORCHESTRATION_STATUS_PENDING
+        request = driver.step(complete())
+        assert not request.pastEvents
+        assert request.newEvents[-1].executionStarted.input.value == "2"
+
+    def test_a_running_one_refuses(self, driver: Driver) -> None:
         driver.start("o")
-        driver.step(complete())
         with pytest.raises(CallAbortedError, match="ALREADY_EXISTS"):
             driver.start("o")
+        driver.step(timer(1, driver.clock.at(10)))
+        with pytest.raises(CallAbortedError, match="ALREADY_EXISTS"):
+            driver.start("o")
+        driver.engine.SuspendInstance(pb.SuspendRequest(instanceId="o"), driver.call)
+        driver.step()
+        with pytest.raises(CallAbortedError, match="ALREADY_EXISTS"):
+            driver.start("o")
+
+    @pytest.mark.parametrize("restart", [False, True], ids=["same process", "restarted"])
+    def test_the_new_one_gets_nothing_that_the_old_one_waited_for(self, driver: Driver, restart: bool) -> None:
+        driver.start("o")
+        driver.step(schedule(1), timer(2, driver.clock.at(10)), child(3, "c"), complete())
+        late = driver.take_activity()
+        assert late is not None
+        driver.start("o")
+        heir = driver.restarted() if restart else driver
+        heir.answer(late)
+        heir.advance(11)
+        assert {heir.step(*actions).instanceId for actions in ((complete(),), (complete(),))} == {"c", "o"}
+        assert heir.take() is None, "the child has told nobody"
+
+        heir.start("o")
+        heir.step(schedule(1), timer(2, heir.clock.at(100)), child(3, "c"))
+        heir.answer(late)
+        heir.advance(50)
+        assert heir.step(complete()).instanceId == "c"
+        assert kinds(heir.take()) == ["subOrchestrationInstanceCompleted"], "its own child's, and nothing else"

@@ -155,6 +155,18 @@ class TestClientCalls:
         heir = driver.restarted()
         assert not heir.engine.GetInstance(pb.GetInstanceRequest(instanceId="o"), heir.call).exists
 
+    def test_a_replacement_of_an_ended_orchestration(self, driver: Driver) -> None:
+        driver.start("o", "1")
+        driver.step(schedule(1), timer(2, driver.clock.at(10)), complete())
+        driver.start("o", "2")
+        heir = driver.restarted()
+        assert heir.take_activity() is None, "what the old one asked for is nobody's"
+        heir.advance(11)
+        request = heir.step(schedule(1))
+        assert not request.pastEvents
+        assert request.newEvents[-1].executionStarted.input.value == "2"
+        assert len(heir.restarted().engine._instances["o"].history) == len(heir.engine._instances["o"].history)
+
     def test_a_restart_of_an_ended_orchestration(self, driver: Driver) -> None:
         driver.start("o", "1")
         driver.step(complete())

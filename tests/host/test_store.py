@@ -74,6 +74,18 @@ class TestInstances:
         store.write([changed])
         assert load_again(store) == [changed]
 
+    def test_a_removal_that_failed_is_forgotten(self, store: DurableStore) -> None:
+        first, broken = stored(), stored("broken")
+        store.write([first])
+        broken.instance.tags = {"a": object()}  # type: ignore[dict-item]
+        with pytest.raises(TypeError):
+            store.write([first, broken], removed=["o"])
+        store.write([], removed=["o"])
+        store.write([first, stored("other")])
+        first.instance.history.append(helpers.new_orchestrator_completed_event())
+        store.write([first])
+        assert load_again(store) == [first, stored("other")]
+
     def test_a_shorter_history_replaces_a_longer_one(self, store: DurableStore) -> None:
         first = stored()
         first.instance.history *= 5

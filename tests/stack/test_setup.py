@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.stack.programs import wait_until
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 INPUTS = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "package.json", "package-lock.json")
 AZCOPY = "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
 
-# Makes a .venv whose python is this same file, and notes each installation; a file "offline" makes that fail.
+# Makes a .venv whose python is this same file, and notes each installation. A file "offline" makes an installation fail,
+# a file "stuck" makes it wait half-way; "half" in the .venv is what such a one leaves there.
 PYTHON = """#!/bin/sh
 case "$*" in
-    *version_info*) echo 3.13 ;;
     *realpath*) echo "$0" ;;
-    *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
-    *"-m pip"*) [ ! -f offline ] || { echo "no network"; exit 1; }; sleep 0.2; echo pip >>done ;;
+    *"import sys, pip"*) [ -f .venv/pip ] && echo 3.13 ;;
+    *version_info*) echo 3.13 ;;
+    *"-m venv"*)
+        case "$*" in *--clear*) rm -rf .venv ;; esac
+        echo venv >>made; mkdir -p .venv/bin && cp "$0" .venv/bin/python && : >.venv/pip ;;
+    *"-m pip"*)
+        [ -f .venv/pip ] || { echo "No module named pip"; exit 1; }
+        [ ! -f offline ] || { echo "no network"; exit 1; }
+        if [ -f stuck ]; then : >.venv/half; exec sleep 60; fi
+        sleep 0.2; echo pip >>done ;;
 esac
 """
 NPM = """#!/bin/sh
 case "$1" in
     ls) [ -f AZCOPY ] ;;
-    ci) echo npm >>done; mkdir -p "$(dirname AZCOPY)"; : >AZCOPY; : >node_modules/.package-lock.json ;;
+    ci)
+        rm -rf node_modules; mkdir -p "$(dirname AZCOPY)"; : >AZCOPY
+        if [ -f stuck ]; then : >node_modules/half; exec sleep 60; fi
+        echo npm >>done; : >node_modules/.package-lock.json ;;
 esac
 """.replace("AZCOPY", AZCOPY)
 NODE = '#!/bin/sh\ncase "$1" in -p) echo 20 ;; *) echo v20.0.0 ;; esac\n'
@@ -44,6 +58,7 @@ DEBIAN = (
     "flock",
     "mkdir",
     "mv",
+    "rm",
     "sha256sum",
     "sleep",
     "tail",
@@ -74,10 +89,23 @@ class Checkout:
 
     def begin(self) -> subprocess.Popen[str]:
         environment = {"PATH": str(self.bin), "HOME": str(self.root)}
-        command = ["sh", str(self.root / "local/setup/setup.sh")]
         return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/"
+            ["sh", str(self.root / "local/setup/setup.sh")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd="/",
+            start_new_session=True,
         )
+
+    def interrupt_at(self, sign: Path) -> None:
+        """Set up until a file is there, then end all of it as Ctrl-C, and worse, would."""
+        (self.root / "stuck").touch()
+        with self.begin() as process:
+            wait_until(sign.exists, f"{sign} is there")
+            os.killpg(process.pid, signal.SIGKILL)
+        (self.root / "stuck").unlink()
 
     def set_up(self) -> tuple[int, str]:
         with self.begin() as process:
@@ -120,6 +148,47 @@ def test_an_interrupted_set_up_is_done_again(checkout: Checkout) -> None:
     (checkout.root / "offline").unlink()
     assert checkout.set_up()[0] == 0
     assert checkout.installed == ["pip", "npm"]
+
+
+def test_a_killed_installation_begins_with_a_new_environment(checkout: Checkout) -> None:
+    half = checkout.root / ".venv/half"
+    checkout.interrupt_at(half)
+    assert checkout.set_up()[0] == 0
+    assert not half.exists(), "pip takes what it had half-copied for installed"
+    assert checkout.installed == ["pip", "npm"]
+
+    (checkout.root / "requirements.txt").write_text("another\n")
+    checkout.interrupt_at(half)
+    shutil.copy(REPOSITORY / "requirements.txt", checkout.root)
+    assert checkout.set_up()[0] == 0
+    assert not half.exists(), "also when the requirements are again those of the stamp"
+
+
+def test_an_environment_without_pip_is_made_anew(checkout: Checkout) -> None:
+    (checkout.root / ".venv/bin").mkdir(parents=True)
+    shutil.copy(checkout.bin / "python3.13", checkout.root / ".venv/bin/python")
+    assert checkout.set_up()[0] == 0
+    assert checkout.installed == ["pip", "npm"]
+
+
+def test_a_good_environment_is_kept(checkout: Checkout) -> None:
+    checkout.set_up()
+    (checkout.root / "requirements.txt").write_text("another\n")
+    assert checkout.set_up()[0] == 0
+    assert (checkout.root / "made").read_text().split() == ["venv"]
+
+
+def test_a_killed_npm_is_repeated(checkout: Checkout) -> None:
+    checkout.set_up()
+    half = checkout.root / "node_modules/half"
+    (checkout.root / "package-lock.json").write_text("{}")
+    checkout.interrupt_at(half)
+    # Somebody's other npm may write this; the packages are not whole all the same.
+    (checkout.root / "node_modules/.package-lock.json").touch()
+    shutil.copy(REPOSITORY / "package-lock.json", checkout.root)
+    assert checkout.set_up()[0] == 0
+    assert not half.exists()
+    assert checkout.installed == ["pip", "npm", "npm"]
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,14 @@ class Guarded:
         ]
         return sorted(kinds)
 
+    def wait_rows(self, job_id: str) -> None:
+        """Wait until the rows are those of an ended search: the index of the active ones is written after the row.
+
+        Raises:
+            TimeoutError: they are others.
+        """
+        wait_for(lambda: self.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH or None, 10, f"right rows of {job_id}")
+
     def error(self, job_id: str) -> dict[str, Any]:
         """The error in the row's payload."""
         return dict(json.loads(str(self.row(job_id)["payload"]))["error"] or {})
@@ -225,7 +233,7 @@ def assert_exactly_one_of_everything(guarded: Guarded, job_id: str, mark: int) -
     """
     row = guarded.row(job_id)
     assert (row["status"], row["run"], row["attempt"]) == ("completed", 1, 1), guarded.error(job_id)
-    assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
+    guarded.wait_rows(job_id)
     positions = Counter(
         (job["metadata"]["labels"]["batch"], job["metadata"]["labels"]["shard"]) for job in guarded.jobs(job_id)
     )

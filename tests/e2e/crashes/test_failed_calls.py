@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.tripwire.wires import Action, Moment, Tripwire, answer, reset, silence
-from tests.e2e.crashes.guarded import POST_JOB, ROWS_OF_AN_ENDED_SEARCH, SMALL, Guarded, created_jobs
+from tests.e2e.crashes.guarded import POST_JOB, SMALL, Guarded, created_jobs
 
 AT_ONCE = 5
 # Made once in the life of a host, not once a search; they have a test of their own.
@@ -97,7 +97,7 @@ def test_a_call_that_keeps_failing_ends_the_search_with_the_reason_and_leaves_no
         row, error = guarded.wait_end(job_id, 120), guarded.error(job_id)
         assert (name, row["status"], row["run"]) == (name, "failed", 1)
         assert error["code"] in LASTING[name][1], error
-        assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
+        guarded.wait_rows(job_id)
         assert guarded.blobs(job_id) == []
         guarded.wait_gone(job_id)
 
@@ -114,6 +114,6 @@ def _assert_right(guarded: Guarded, job_id: str, wanted: bytes, mark: int) -> No
     row = guarded.row(job_id)
     assert (row["status"], row["run"]) == ("completed", 1), guarded.error(job_id)
     assert guarded.product.result(job_id) == wanted
-    assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
+    guarded.wait_rows(job_id)
     assert len(guarded.jobs(job_id)) == 4
     assert len(created_jobs(guarded.tripwires.calls(mark), job_id)) == 4

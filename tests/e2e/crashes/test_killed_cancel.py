@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.tripwire.wires import Moment, Tripwire
-from tests.e2e.crashes.guarded import ROWS_OF_AN_ENDED_SEARCH, Guarded, now_plus, wait_killed
+from tests.e2e.crashes.guarded import Guarded, now_plus, wait_killed
 from tests.e2e.product import wait_for
 
 _MARKER = {"service": "table", "method": "PATCH", "path": "elbsearches", "body": '"cancel_requested_at": ?"2'}
@@ -67,7 +67,7 @@ def _assert_cancelled(guarded: Guarded, job_id: str) -> None:
     row = guarded.wait_end(job_id)
     assert (row["status"], row["run"]) == ("cancelled", 1)
     assert (guarded.jobs(job_id), guarded.pods(job_id)) == ([], [])
-    assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
+    guarded.wait_rows(job_id)
     refused = guarded.product.http.get(f"/blast/jobs/{job_id}/results")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "results_not_ready")
     assert guarded.product.detail(job_id)["status"] == "cancelled"

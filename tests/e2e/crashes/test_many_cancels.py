@@ -11,7 +11,7 @@ import pytest
 
 from local.tripwire.calls import Call
 from local.tripwire.wires import Tripwire, look
-from tests.e2e.crashes.guarded import ROWS_OF_AN_ENDED_SEARCH, SMALL, Guarded
+from tests.e2e.crashes.guarded import SMALL, Guarded
 
 SEARCHES = 200
 AT_ONCE = 14
@@ -51,7 +51,7 @@ def test_cancels_at_random_moments_tell_the_truth(guarded: Guarded, small_result
     cancelled = {job_id for job_id, end in ends.items() if end == "cancelled"}
     assert {job_id: left.get(job_id) for job_id in cancelled} == dict.fromkeys(cancelled, 0)
     for job_id, end in ends.items():
-        assert guarded.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH
+        guarded.wait_rows(job_id)
         guarded.wait_gone(job_id)
         if end == "completed":
             assert guarded.product.result(job_id) == small_result

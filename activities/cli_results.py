@@ -1,0 +1,97 @@
+"""Results of searches that the command line ran: its pieces are whole, so they are only checked and put together.
+
+The database is not partitioned there, so nothing needs merging; the pieces are in the format that the user asked for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, cast
+
+from shared.clients.blobs import Blobs
+from shared.clients.gzip_streams import gunzip
+from shared.domain.cli_results import Piece, jobs_submitted, pieces, query_batch
+from shared.domain.errors import NotFoundError
+from shared.domain.fasta import iter_records
+from shared.domain.merge import split_lines
+from shared.domain.observation import ids_of
+from shared.domain.outfmt import OutputFormat, OutputKind
+from shared.domain.results import RESULTS_CONTAINER, MergedBatch, merged_blob
+from shared.domain.search import Search
+
+_DELIMITED = (OutputKind.TABULAR, OutputKind.CSV)
+
+
+def check_cli_results(search: Search, blobs: Blobs) -> dict[str, Any]:
+    """Whether as many pieces are there as the command says that it made Jobs.
+
+    Returns:
+        As ``check_results``.
+    """
+    elb_id, expected = _made_by_command(search, blobs)
+    found = len(_pieces(blobs, elb_id))
+    missing = [] if expected else ["the number of Jobs that the command made"]
+    missing += [f"{expected - found} of {expected} results of the command line"] if found < expected else []
+    return {"open": not missing, "batches": found, "missing": missing, "empty": []}
+
+
+def merge_cli_batch(search: Search, blobs: Blobs, batch: int, fmt: OutputFormat) -> dict[str, Any]:
+    """Unpack the piece of one batch.
+
+    Returns:
+        The counts of ``MergedBatch``; of formats that are not one row a line, only the queries.
+
+    Raises:
+        PermanentError: ``results_invalid`` when the piece is not valid gzip.
+    """
+    elb_id, _ = _made_by_command(search, blobs)
+    piece = _pieces(blobs, elb_id)[batch]
+    counted = _Rows(fmt)
+    with tempfile.TemporaryFile() as file:
+        for line in counted.through(split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, piece.name), piece.name))):
+            file.write(line)
+        file.seek(0)
+        content = cast("IO[bytes]", file)
+        blobs.put(RESULTS_CONTAINER, merged_blob(search.job_id, batch), content, fmt.content_type)
+    lines = split_lines(blobs.stream(RESULTS_CONTAINER, query_batch(elb_id, piece.batch)))
+    queries = sum(1 for _ in iter_records(lines))
+    return MergedBatch(batch, queries, counted.queries, counted.rows).to_dict()
+
+
+class _Rows:
+    """Counts rows, and queries by the column that names them; both None where the format does not allow it."""
+
+    def __init__(self, fmt: OutputFormat) -> None:
+        delimited = fmt.kind in _DELIMITED
+        self.rows: int | None = 0 if delimited else None
+        self.queries: int | None = 0 if delimited and "qseqid" in fmt.columns else None
+        self._column = fmt.columns.index("qseqid") if self.queries is not None else 0
+        self._delimiter = fmt.delimiter.encode()
+        self._last = b""
+
+    def through(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines, unchanged. Rows of one query stand together, as BLAST prints them."""
+        for line in lines:
+            if self.rows is not None:
+                self.rows += 1
+            if self.queries is not None:
+                query = line.rstrip(b"\n").split(self._delimiter)[self._column]
+                self.queries += query != self._last
+                self._last = query
+            yield line
+
+
+def _made_by_command(search: Search, blobs: Blobs) -> tuple[str, int]:
+    """Under which of its ids the command wrote, and how many Jobs it says that it made; 0 while it does not say."""
+    for elb_id in sorted(ids_of(search)):
+        try:
+            return elb_id, int(blobs.read(RESULTS_CONTAINER, jobs_submitted(elb_id)))
+        except (NotFoundError, ValueError):
+            continue
+    return search.job_id, 0
+
+
+def _pieces(blobs: Blobs, elb_id: str) -> tuple[Piece, ...]:
+    listed = [(blob.name, blob.size) for blob in blobs.listing(RESULTS_CONTAINER, f"{elb_id}/")]
+    return pieces(elb_id, listed)
