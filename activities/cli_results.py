@@ -20,6 +20,7 @@ from shared.domain.outfmt import OutputFormat, OutputKind
 from shared.domain.results import RESULTS_CONTAINER, MergedBatch, merged_blob
 from shared.domain.search import Search
 
+_QUERY_COLUMNS = ("qseqid", "qaccver", "qacc")
 _DELIMITED = (OutputKind.TABULAR, OutputKind.CSV)
 
 
@@ -65,8 +66,9 @@ class _Rows:
     def __init__(self, fmt: OutputFormat) -> None:
         delimited = fmt.kind in _DELIMITED
         self.rows: int | None = 0 if delimited else None
-        self.queries: int | None = 0 if delimited and "qseqid" in fmt.columns else None
-        self._column = fmt.columns.index("qseqid") if self.queries is not None else 0
+        named = [number for number, column in enumerate(fmt.columns) if column in _QUERY_COLUMNS]
+        self.queries: int | None = 0 if delimited and named else None
+        self._column = named[0] if named else 0
         self._delimiter = fmt.delimiter.encode()
         self._last = b""
 

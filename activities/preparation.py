@@ -39,14 +39,16 @@ def cleanup_stale_jobs(data: dict[str, Any]) -> dict[str, Any]:
     pods = kube.pods(selector) if jobs else []
     active = [job_id for s in clients().searches.unfinished(search.cluster.key) for job_id in ids_of(s)]
     stale = stale_jobs(read_snapshot(jobs, pods, datetime.now(UTC)), active)
+    deleted = 0
     for job in stale:
         try:
             kube.delete("jobs", job.name)
         except ElbError as error:  # somebody else's old Job must not keep this search from beginning
             log_event("stale_job_kept", job_id=search.job_id, job=job.name, code=error.code, message=error.message)
             continue
+        deleted += 1
         log_event("stale_job_deleted", job_id=search.job_id, job=job.name, cluster=search.cluster.cluster_name)
-    return {"deleted": len(stale)}
+    return {"deleted": deleted}
 
 
 def ensure_scripts(data: dict[str, Any]) -> dict[str, Any]:

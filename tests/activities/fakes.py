@@ -32,6 +32,7 @@ class FakeSearchStore:
 
     rows: dict[tuple[str, str], Search] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
     failing: ElbError | None = None
     meanwhile: Callable[[], object] | None = None
@@ -40,14 +41,19 @@ class FakeSearchStore:
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
         with self._lock:
             self._check()
-            known = self.keys.get((search.owner, idempotency.key)) if idempotency else None
-            if idempotency and known:
-                if known[1] != idempotency.body:
-                    raise ConflictError("idempotency_key_reused", "this key came with another request")
-                return self.get(search.owner, known[0]), False
+            known = self.known(search.owner, idempotency) if idempotency else None
+            if known is not None:
+                return known, False
             if idempotency:
                 self.keys[search.owner, idempotency.key] = search.job_id, idempotency.body
             return self.put(search), True
+
+    def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
+        self._check()
+        job_id, body = self.keys.get((owner, idempotency.key), ("", ""))
+        if job_id and body != idempotency.body:
+            raise ConflictError("idempotency_key_reused", "this key came with another request")
+        return self.get(owner, job_id) if job_id else None
 
     def put(self, search: Search) -> Search:
         """Write a row whatever was there."""
@@ -82,19 +88,26 @@ class FakeSearchStore:
                 return before if after == before else self.put(after)
 
     def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        raise NotImplementedError
+        self._check()
+        found = [s for s in self.rows.values() if s.owner == owner]
+        return sorted(found, key=lambda s: s.created_at, reverse=True)[:limit], None
 
     def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        raise NotImplementedError
+        self._check()
+        return sorted(self.rows.values(), key=lambda s: s.created_at, reverse=True)[:limit], None
 
     def unfinished(self, cluster_key: str) -> list[Search]:
         self._check()
-        found = [s for s in self.rows.values() if s.cluster.key == cluster_key and s.is_active]
+        found = [s for s in self.rows.values() if s.cluster.key == cluster_key and s.is_unfinished]
         return sorted(found, key=lambda s: s.created_at)
 
     def delete(self, search: Search) -> None:
         self._check()
         self.rows.pop((search.owner, search.job_id), None)
+
+    def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
+        self._check()
+        return self.aliases.setdefault(alias, job_id) == job_id
 
     def _check(self) -> None:
         if self.failing is not None:
@@ -109,6 +122,7 @@ class FakeClusterRows:
     refs: dict[str, ClusterRef] = field(default_factory=dict)
     held: dict[str, Slots] = field(default_factory=dict)
     writes: int = 0
+    reads: int = 0
     meanwhile: Callable[[], object] | None = None
 
     def known(self) -> list[ClusterRef]:
@@ -119,6 +133,7 @@ class FakeClusterRows:
         self._write(cluster, self.read(cluster))
 
     def read(self, cluster: ClusterRef) -> ClusterRow:
+        self.reads += 1
         return self.rows.get(cluster.key, ClusterRow())
 
     def take_look(self, cluster: ClusterRef, row: ClusterRow, now: datetime) -> bool:

@@ -23,7 +23,11 @@ def advance(world: World, search: Search, **change: Any) -> Search:
     """Write a change; the row after it."""
     answer = advance_search(ref(search, at=format_time(AT), **change))
     after = world.searches.get(search.owner, search.job_id)
-    assert answer == {"phase": after.phase.value, "cancelled": after.cancel_requested_at is not None}
+    assert answer == {
+        "phase": after.phase.value,
+        "cancelled": after.cancel_requested_at is not None,
+        "superseded": False,
+    }
     return after
 
 
@@ -63,6 +67,16 @@ class TestChanges:
     def test_a_cancel_marker_is_reported(self, world: World) -> None:
         advance(world, put_search(world, cancel_requested_at=ago(1)), phase="configuring")
 
+    def test_what_is_waited_for_may_change_without_a_phase(self, world: World) -> None:
+        search = put_search(world, phase=Phase.CANCELLING)
+        after = advance(world, search, reason="not removed from the cluster yet: no answer")
+        assert (after.phase, after.waiting_reason) == (Phase.CANCELLING, "not removed from the cluster yet: no answer")
+
+    def test_an_error_that_comes_while_it_is_cancelled_changes_nothing(self, world: World) -> None:
+        search = put_search(world, phase=Phase.CANCELLING, cancel_requested_at=ago(1))
+        assert advance(world, search, error=ERROR) == search
+        assert advance(world, search, phase="cancelled").phase is Phase.CANCELLED
+
     def test_a_row_that_is_gone(self, world: World) -> None:
         search = put_search(world)
         world.searches.rows.clear()
@@ -93,6 +107,20 @@ class TestOrder:
     def test_not_even_its_steps_change(self, world: World) -> None:
         search = put_search(world, phase=Phase.FAILED)
         assert advance(world, search, finish=[{"step": "exporting", "detail": "late"}]) == search
+
+    @pytest.mark.parametrize("change", [{"phase": "configuring"}, {"error": ERROR}, {"reason": "late"}])
+    def test_another_runs_search_is_left_as_it_is(self, world: World, change: dict[str, Any]) -> None:
+        before = put_search(world, run=2)
+        answer = advance_search(ref(before, run=1, at=format_time(AT), **change))
+        assert answer == {"phase": "preparing", "cancelled": False, "superseded": True}
+        assert world.searches.get(before.owner, before.job_id) == before
+        assert world.events.events == {}
+
+    def test_also_when_it_gets_its_new_run_just_now(self, world: World) -> None:
+        search = put_search(world)
+        world.searches.meanwhile = lambda: put_search(world, run=2)
+        assert advance_search(ref(search, at=format_time(AT), phase="configuring"))["superseded"] is True
+        assert world.searches.get(search.owner, search.job_id).phase is Phase.PREPARING
 
     def test_somebody_elses_write_meanwhile_is_kept(self, world: World) -> None:
         search = put_search(world)

@@ -166,14 +166,14 @@ class TestReconcile:
     ) -> None:
         put_running_search(world, 2, cluster=OTHER_CLUSTER)
         world.clusters.remember(OTHER_CLUSTER)
-        real = world.searches.active
+        real = world.searches.unfinished
 
-        def active(key: str) -> list[Search]:
+        def unfinished(key: str) -> list[Search]:
             if key == CLUSTER.key:
                 raise TransientError("state_unavailable", "no answer")
             return real(key)
 
-        monkeypatch.setattr(world.searches, "active", active)
+        monkeypatch.setattr(world.searches, "unfinished", unfinished)
         reconcile(world)
         assert world.cluster.calls["list jobs"] == 1
         assert f"{job_id(2)}" in world.durable.started

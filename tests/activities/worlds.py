@@ -87,7 +87,8 @@ def put_running_search(world: World, number: int = 1, jobs: int = 2, **fields: A
 def put_job(world: World, search: Search, shard: int, state: str = "pending", **fields: Any) -> Json:
     """A BLAST Job of a search; fields are merged into its metadata."""
     name = blast_job_name(search.program, search.database, shard, 0, search.job_id, search.attempt)
-    labels = {"app": "blast", "elb-job-id": search.job_id, "shard": f"{shard:02d}", "batch": "000"}
+    labels = {"app": "blast", "elb-job-id": search.job_id, "elb-attempt": str(search.attempt)}
+    labels |= {"shard": f"{shard:02d}", "batch": "000"}
     metadata = {"name": name, "labels": labels, "creationTimestamp": ago(60).isoformat()} | fields
     return world.cluster.put("jobs", {"metadata": metadata, "spec": {}, "status": status_of(state)})
 

@@ -35,7 +35,7 @@ submitted             .   .   .   .   .   .   .   .   .   .   +   +   +   +   + 
 running               .   .   .   .   .   .   .   .   .   .   .   +   +   +   +   .   +   +   .   .
 results_pending       .   .   .   .   .   .   .   .   .   .   .   .   +   +   +   .   +   +   .   .
 exporting             .   .   .   .   .   .   .   .   .   .   .   .   +   +   +   +   +   +   .   .
-cancelling            .   .   .   .   .   .   .   .   .   .   .   .   .   .   +   +   +   +   .   .
+cancelling            .   .   .   .   .   .   .   .   .   .   .   .   .   .   +   +   .   +   .   .
 completed             .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   +   .   .   +   .
 failed                +   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   +   .   +   .
 cancelled             +   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   .   +   +   .
