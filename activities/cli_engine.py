@@ -51,7 +51,8 @@ def start_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
             ``deadline_seconds``.
 
     Returns:
-        ``helper``, its name, empty for a search that is cancelled, ended or has another run; or ``error``, code ``openapi_missing``.
+        ``helper``, its name, empty for a search that is cancelled, ended or has another run; or ``error``, code
+        ``openapi_missing``.
 
     Raises:
         TransientError: an older helper of that name is still being deleted, or the API server is busy.
@@ -141,6 +142,9 @@ def register_cli_search(data: dict[str, Any]) -> dict[str, Any]:
         ``aliases`` of the search.
     """
     alias, now = str(data.get("alias") or ""), datetime.now(UTC)
+    search = clients().searches.get(data["owner"], data["job_id"])
+    if search.run != data["run"]:  # a retry has a command, and an alias, of its own
+        return {"aliases": list(search.aliases)}
     if alias and not clients().searches.add_alias(data["owner"], data["job_id"], alias):
         alias = ""  # somebody else's by now: the search then counts on the label that it gave to the command
 

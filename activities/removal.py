@@ -104,7 +104,7 @@ def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         return {"deleted": 0}
-    if search.phase is not Phase.DELETING:
+    if search.run != data["run"] or search.phase is not Phase.DELETING:
         return {"deleted": 0}
     deleted = 0
     blobs = clients().blobs(search.cluster.storage_account)
@@ -129,7 +129,7 @@ def delete_search_row(data: dict[str, Any]) -> dict[str, Any]:
     except NotFoundError:
         state.delete(STATE_CONTAINER, payloads)
         return {"deleted": False}
-    if search.phase is not Phase.DELETING:
+    if search.run != data["run"] or search.phase is not Phase.DELETING:
         return {"deleted": False}
     clients().events.clear(search.job_id)
     clients().searches.delete(search)

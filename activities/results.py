@@ -79,16 +79,17 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
     pieces = [split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, name), name)) for name in names]
     summary = MergeSummary()
     with tempfile.TemporaryFile() as file:
-        merged = merge_batch(
-            options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
-        )
         try:
+            merged = merge_batch(  # reads the first line of each piece, before the first chunk
+                options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
+            )
             for chunk in merged:
                 file.write(chunk)
         except PermanentError as error:
-            # The pieces of this batch are of no use to anybody: without them a retry searches the batch again.
-            log_event("pieces_dropped", job_id=search.job_id, batch=batch, code=error.code, message=error.message)
-            blobs.delete(RESULTS_CONTAINER, names)
+            if error.code == "results_invalid":
+                # The pieces of this batch are of no use to anybody: without them a retry searches the batch again.
+                log_event("pieces_dropped", job_id=search.job_id, batch=batch, code=error.code, message=error.message)
+                blobs.delete(RESULTS_CONTAINER, names)
             raise
         file.seek(0)
         content = cast("IO[bytes]", file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
 from shared.domain.errors import ConflictError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, LAYOUT, SOURCE_VERSION, PodSize, WarmupJob
-from shared.domain.planner import NodeView, plan_warmup, read_node
+from shared.domain.planner import plan_warmup, read_node
 from shared.domain.results import DATABASES_CONTAINER
 from shared.domain.search import ClusterRef
 from shared.domain.shards import alias_file_name
@@ -64,13 +63,8 @@ def plan_database_warmup(data: dict[str, Any]) -> dict[str, Any]:
     if placement_of(status) is not None and not data.get("force"):
         return {"warm": True, "layout": status.layout}
     nodes = [read_node(node) for node in kube.nodes()]
-    plan = plan_warmup(database.name, database.shard_sizes(), _with_held_bytes(nodes), _placed(status))
+    plan = plan_warmup(database.name, database.shard_sizes(), nodes, _placed(status))
     return {**plan.to_dict(), "source_version": database.source_version}
-
-
-def _with_held_bytes(nodes: list[NodeView]) -> list[NodeView]:
-    """Nodes with what other databases hold: several databases side by side come with the cache's own issue."""
-    return [replace(node, held_bytes=0) for node in nodes]
 
 
 def _placed(status: WarmupStatus) -> dict[int, str]:

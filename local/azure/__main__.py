@@ -1,10 +1,15 @@
-"""``python -m local.azure``: serves until SIGTERM; prints ``ready http://127.0.0.1:N``. Exit code 4: port taken."""
+"""``python -m local.azure``: serves until SIGTERM; prints ``ready http://127.0.0.1:N``. Exit code 4: port taken.
+
+The tokens are in the environment, because everybody on the machine can read a command line: ``ELB_ARM_TOKEN``, and
+``ELB_CLUSTER_TOKEN`` when the Kubernetes API has another one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -28,13 +33,16 @@ def main() -> int:
     parser.add_argument("--resource-group", required=True)
     parser.add_argument("--cluster", required=True, help="name of the cluster")
     parser.add_argument("--region", default="local")
-    parser.add_argument("--token", required=True, help="bearer token to accept")
-    parser.add_argument("--cluster-token", help="bearer token of the Kubernetes API; the same when not given")
+    given = os.environ.get
+    parser.add_argument("--token", default=given("ELB_ARM_TOKEN"), help="in place of ELB_ARM_TOKEN")
+    parser.add_argument("--cluster-token", default=given("ELB_CLUSTER_TOKEN"), help="in place of ELB_CLUSTER_TOKEN")
     parser.add_argument("--nodes", type=Path, help="the cluster emulator's node list, for the agent pools")
     parser.add_argument("--state", type=Path, help="file that keeps the state over a restart")
     parser.add_argument("--start-seconds", type=float, default=4.0, help="how long a start takes")
     parser.add_argument("--stop-seconds", type=float, default=2.0, help="how long a stop takes")
     arguments = parser.parse_args()
+    if not arguments.token:
+        parser.error("the environment has no ELB_ARM_TOKEN")
     return asyncio.run(serve(arguments))
 
 

@@ -2,6 +2,7 @@
 
 Used by ``__main__`` and by the tests. Beside ARM's own there are two routes for tests, with the same token:
 ``PATCH /control/cluster`` changes any field of :class:`local.azure.model.Cluster`, ``PUT /control/faults`` sets faults.
+These two are refused to a web page as well: `Host`, and `Origin` if there is one, must be a loopback name.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from local.azure.faults import Faults
 from local.azure.model import RUNNING, STOPPED, Operation
 from local.azure.resources import Scope
 from local.azure.service import Service
+from local.loopback import is_local
 
 Answer = web.Response
 Handler = Callable[["Arm", web.Request, dict[str, str]], Awaitable[Answer]]
@@ -98,7 +100,10 @@ class Arm:
 
     async def _dispatch(self, request: web.Request) -> Answer:
         path = request.path.rstrip("/")
-        if not path.startswith("/control/") and "api-version" not in request.query:
+        if path.startswith("/control/"):
+            if not is_local(request):
+                raise ArmError(403, "Forbidden", "The control routes are for this machine only.")
+        elif "api-version" not in request.query:
             message = "The api-version query parameter (?api-version=) is required for all requests."
             raise ArmError(400, "MissingApiVersionParameter", message)
         known = [(method, match, handler) for method, pattern, handler in _ROUTES if (match := pattern.fullmatch(path))]

@@ -56,6 +56,7 @@ class Settings:
     token: str = ""
     tools: tuple[Path, ...] = ()
     backoff_seconds: float = 10.0
+    region: str = "local"
 
 
 class Cluster:
@@ -114,7 +115,7 @@ class Cluster:
         if self.store.find(LEASES, LEASE_NAMESPACE, name) is None:
             self.store.create(LEASES, lease_object(name, self.clock))
         if self.store.find(NODES, "", name) is None:
-            self.store.create(NODES, node_object(spec, number, self.clock))
+            self.store.create(NODES, node_object(spec, number, self.clock, self.settings.region))
         self.kubelet.start_node(name, node_address(number))
 
     def node_spec(self, name: str) -> NodeSpec:

@@ -1,4 +1,5 @@
-"""The control endpoint: what tests and the ARM emulator do to the cluster from outside. Plain JSON, no token.
+"""The control endpoint: what tests and the ARM emulator do to the cluster from outside. Plain JSON, no token;
+a `Host` (and `Origin`) that is not this machine's gets 403.
 
 GET    /state                      {"powered", "nodes": {name: {"ready", "running_pods"}}, "counts", ...}
 GET    /calls[?since=<mark>]       {"list pods": 3, ...} since the start or the mark
@@ -35,14 +36,17 @@ from local.cluster.faults import Fault
 from local.cluster.kinds import ALL_KINDS, NODES, PODS
 from local.cluster.nodes import is_ready
 from local.cluster.paths import Target
+from local.loopback import is_local
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Wrong input is answered as 400, an unknown object as 404, with the text."""
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A web page is refused; wrong input is answered as 400, an unknown object as 404, with the text."""
+    if not is_local(request):
+        return web.json_response({"error": "the control endpoint is for this machine only"}, status=403)
     try:
         return await handler(request)
     except ApiError as error:
@@ -60,7 +64,7 @@ class Control:
 
     async def start(self, port: int) -> int:
         """Listen on the loopback address; returns the port."""
-        app = web.Application(middlewares=[_answer_errors])
+        app = web.Application(middlewares=[_guard])
         app.router.add_get("/state", self._state)
         app.router.add_get("/calls", self._calls)
         app.router.add_post("/calls/mark", self._mark)

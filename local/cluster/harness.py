@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -95,11 +96,11 @@ def start_cluster(
     nodes_file.write_text(json.dumps(nodes if nodes is not None else blast_nodes(2)))
     argv = [sys.executable, "-m", "local.cluster", "--root", str(root), "--nodes", str(nodes_file)]
     argv += ["--port", str(port), "--control-port", str(control_port), "--backoff-seconds", str(backoff_seconds)]
-    argv += ["--token", token] if token else []
     argv += ["--tools", *map(str, tools)] if tools else []
+    environment = {**os.environ, "ELB_CLUSTER_TOKEN": token}
     log = (root / "cluster.log").open("a")
     with log:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY)
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY, env=environment)
     if process.stdout is None:
         raise RuntimeError("the emulator has no output")
     words = process.stdout.readline().split()

@@ -47,7 +47,7 @@ def read_nodes(path: Path) -> list[NodeSpec]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def node_object(spec: NodeSpec, number: int, clock: Clock) -> Json:
+def node_object(spec: NodeSpec, number: int, clock: Clock, region: str) -> Json:
     """The Node, Ready, with the labels that AKS gives."""
     now = clock.stamp()
     labels = {
@@ -61,7 +61,7 @@ def node_object(spec: NodeSpec, number: int, clock: Clock) -> Json:
         "kubernetes.io/hostname": spec.name,
         "kubernetes.io/os": "linux",
         "node.kubernetes.io/instance-type": "Standard_E8s_v5",
-        "topology.kubernetes.io/region": "koreacentral",
+        "topology.kubernetes.io/region": region,
         "topology.kubernetes.io/zone": "0",
     }
     amounts = {"cpu": spec.cpu, "memory": spec.memory, "pods": "110", "ephemeral-storage": "128Gi"}

@@ -18,6 +18,7 @@ from local.cluster.images import ImageMissingError, Images, entrypoint
 from local.cluster.kinds import PODS
 from local.cluster.pace import Pace
 from local.cluster.podstatus import ContainerRecord
+from local.cluster.quantities import parse_quantity
 from local.cluster.recorder import Recorder
 from local.cluster.sandbox import ContainerStart, Sandbox, search_path
 from local.cluster.store import Store
@@ -64,7 +65,6 @@ class PodRunner:
         self._grace_seconds = 0.0
         self._failure: Json = {}
         self._silent = False
-        self._out_of_memory = False
 
     @staticmethod
     def _lookup_of(store: Store, namespace: str) -> Lookup:
@@ -90,9 +90,8 @@ class PodRunner:
 
     def run_out_of_memory(self) -> None:
         """End the running containers as the kernel does when a limit is exceeded."""
-        self._out_of_memory = True
         for sandbox in self._sandboxes.values():
-            sandbox.kill()
+            sandbox.run_out_of_memory()
 
     async def run(self) -> None:
         """Run the pod to its end."""
@@ -175,13 +174,14 @@ class PodRunner:
         record.state = {"running": {"startedAt": started_at}}
         self._publish()
         code = await self._exit_code(sandbox)
-        reason = "Completed" if code == 0 else "OOMKilled" if self._out_of_memory and code == 137 else "Error"
+        reason = "Completed" if code == 0 else "OOMKilled" if sandbox.is_out_of_memory and code == 137 else "Error"
         record.state = podstatus.terminated(code, reason, started_at, store.clock.stamp(), record.container_id)
         del self._sandboxes[record.name]
         return code
 
     def _container_start(self, record: ContainerRecord, command: list[str], env: dict[str, str]) -> ContainerStart:
         labels = self.pod["metadata"].get("labels") or {}
+        limits = (record.spec.get("resources") or {}).get("limits") or {}
         return ContainerStart(
             hostname=(self.pod["spec"].get("hostname") or self.key[1])[:63],
             command=command,
@@ -191,6 +191,7 @@ class PodRunner:
             working_dir=record.spec.get("workingDir") or "/",
             log=self.folder / record.name / f"{record.restarts}.log",
             delay_seconds=0.0 if record.is_init else self._around.pace.delay(labels),
+            memory_limit=parse_quantity(limits.get("memory", 0)),
         )
 
     async def _exit_code(self, sandbox: Sandbox) -> int:

@@ -2,6 +2,13 @@
 
 Called by `podrunner.py`. Processes are spawned from the event loop's thread, which lives as long as the emulator:
 `--die-with-parent` follows the thread that spawned, so that no pod survives the emulator, however it ends.
+
+More lenient than a cluster, so that what works here need not work there:
+- every image has all programs of this machine, and none of its own;
+- each container runs as root: `runAsUser`, `runAsNonRoot`, `capabilities` and `readOnlyRootFilesystem` are ignored;
+- `limits.memory` is looked at every half second, so that a short excess goes unseen, and counts no files in memory
+  (`emptyDir` with `medium: Memory`); `limits.cpu` is ignored;
+- the network is this machine's, and the API asks for no rights (no RBAC).
 """
 
 from __future__ import annotations
@@ -13,8 +20,12 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.cluster.memory import holds_more
+from local.stack.process import MARKER
+
 _ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _TOOLS = "/opt/tools"
+_MEMORY_LOOK_SECONDS = 0.5
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -29,7 +40,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerStart:
-    """What one start of a container needs."""
+    """What one start of a container needs; a `memory_limit` of 0 bytes is none."""
 
     hostname: str
     command: list[str]
@@ -39,6 +50,7 @@ class ContainerStart:
     working_dir: str
     log: Path
     delay_seconds: float = 0.0
+    memory_limit: float = 0.0
 
 
 def search_path(tools: list[Path]) -> str:
@@ -62,21 +74,29 @@ def arguments(start: ContainerStart) -> list[str]:
         argv += ["--ro-bind", str(folder), f"{_TOOLS}/{number}"]
     for mount in sorted(start.mounts, key=lambda each: each.target.count("/")):
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
-    # A container's own root is writable, so that a missing working directory is made, as container runtimes do.
-    covered = any(start.working_dir.startswith(mount.target) for mount in start.mounts)
-    if not covered and not Path(start.working_dir).is_dir():
-        argv += ["--dir", start.working_dir]
-    argv += ["--chdir", start.working_dir, "--"]
+    # Made where the container does not have it, as container runtimes do; nothing happens to one that is there.
+    argv += ["--dir", start.working_dir, "--chdir", start.working_dir]
+    if MARKER not in start.env:
+        argv += ["--unsetenv", MARKER]
+    argv.append("--")
     if start.delay_seconds > 0:
         argv += ["/bin/sh", "-c", 'sleep "$1"; shift; exec "$@"', "pace", str(start.delay_seconds)]
     return argv + start.command
 
 
+def _outer_environment(start: ContainerStart) -> dict[str, str]:
+    """Bubblewrap's own environment: the container's, and the stack's marker, by which whoever ends a stack finds it."""
+    marker = {MARKER: os.environ[MARKER]} if MARKER in os.environ else {}
+    return marker | start.env
+
+
 class Sandbox:
     """A running container."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, memory_limit: float) -> None:
         self._process = process
+        self._memory_limit = memory_limit
+        self.is_out_of_memory = False
 
     @classmethod
     async def start(cls, start: ContainerStart) -> Sandbox:
@@ -89,17 +109,32 @@ class Sandbox:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
-                env=start.env,
+                env=_outer_environment(start),
                 start_new_session=True,
             )
         finally:
             os.close(descriptor)
-        return cls(process)
+        return cls(process, start.memory_limit)
 
     async def wait(self) -> int:
-        """The exit code; 128 + n when signal n ended it."""
-        code = await self._process.wait()
+        """The exit code; 128 + n when signal n ended it. While it is waited for, the memory limit is kept."""
+        watch = asyncio.ensure_future(self._keep_limit())
+        try:
+            code = await self._process.wait()
+        finally:
+            watch.cancel()
         return 128 - code if code < 0 else code
+
+    async def _keep_limit(self) -> None:
+        while self._memory_limit and not self.is_out_of_memory:
+            await asyncio.sleep(_MEMORY_LOOK_SECONDS)
+            if holds_more(self._process.pid, self._memory_limit):
+                self.run_out_of_memory()
+
+    def run_out_of_memory(self) -> None:
+        """End the container as the kernel does when its limit is exceeded."""
+        self.is_out_of_memory = True
+        self.kill()
 
     def kill(self) -> None:
         """End every process of the container at once."""

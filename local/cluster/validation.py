@@ -7,6 +7,7 @@ from typing import Any
 
 from local.cluster import errors
 from local.cluster.kinds import CONFIG_MAPS, DAEMON_SETS, EVENTS, JOBS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
+from local.cluster.pathrules import mount_causes, volume_causes
 from local.cluster.quantities import parse_quantity
 
 Json = dict[str, Any]
@@ -125,6 +126,7 @@ def pod_causes(spec: Json, path: str) -> Causes:
             causes.append((f"{path}.volumes[{index}].name", f'Duplicate value: "{volume["name"]}"'))
         volumes.add(volume.get("name", ""))
         causes += [(f"{path}.volumes[{index}].name", text) for text in _label_problems(volume.get("name", ""))]
+        causes += volume_causes(volume, f"{path}.volumes[{index}]")
     seen: set[str] = set()
     for group in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(group) or []):
@@ -149,6 +151,7 @@ def _container_causes(container: Json, path: str, volumes: set[str], seen: set[s
             causes.append((f"{path}.volumeMounts[{index}].name", f'Not found: "{mount.get("name")}"'))
         if not mount.get("mountPath"):
             causes.append((f"{path}.volumeMounts[{index}].mountPath", "Required value"))
+        causes += mount_causes(mount, f"{path}.volumeMounts[{index}]")
     for index, entry in enumerate(container.get("env") or []):
         if not entry.get("name"):
             causes.append((f"{path}.env[{index}].name", "Required value"))

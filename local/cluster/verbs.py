@@ -13,7 +13,7 @@ from local.cluster.lists import Lists
 from local.cluster.nodes import is_ready, node_metrics, pod_metrics
 from local.cluster.paths import Target
 from local.cluster.podstatus import set_condition
-from local.cluster.store import Store, clone
+from local.cluster.store import Change, Store, clone
 from local.cluster.tables import metadata_only, table, wants_metadata, wants_table
 from local.cluster.validation import validate, validate_update
 
@@ -28,7 +28,12 @@ class Verbs:
         self._store = store
         self._lists = lists
         self.usage: dict[str, dict[str, str]] = {}
-        self._applied: dict[tuple[str, str], Json] = {}
+        self._applied: dict[str, dict[str, Json]] = {}  # uid -> field manager -> what it applied last
+        store.subscribe(self._forget)
+
+    def _forget(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._applied.pop(change.obj["metadata"]["uid"], None)
 
     def run(self, verb: str, target: Target, query: Query, headers: Query, body: Any) -> tuple[int, Json]:
         """Run a verb; returns the HTTP status and the answer."""
@@ -193,11 +198,11 @@ class Verbs:
             obj = self._create(target, applied, query)
             code = 201
         else:
-            before = self._applied.get((old["metadata"]["uid"], query["fieldManager"]), {})
+            before = self._applied.get(old["metadata"]["uid"], {}).get(query["fieldManager"], {})
             obj = self._replace(target, old, patch.apply_patch(old, applied, before), query)
             code = 200
         if not _is_dry_run(query):
-            self._applied[obj["metadata"]["uid"], query["fieldManager"]] = applied
+            self._applied.setdefault(obj["metadata"]["uid"], {})[query["fieldManager"]] = applied
         return code, obj
 
     def _delete(self, target: Target, body: Any, query: Query) -> Json:

@@ -1,7 +1,12 @@
-"""A pod's volumes as folders of the machine. `podrunner.py` sets them up before containers start."""
+"""A pod's volumes as folders of the machine. `podrunner.py` sets them up before containers start.
+
+No volume leads out of the node's disk or the pod's own folder: neither by `..`, which the API refuses already
+(`pathrules.py`), nor by a symbolic link that a pod left behind.
+"""
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 from pathlib import Path
 from typing import Any
@@ -58,7 +63,7 @@ class PodVolumes:
         raise MountError(f'MountVolume.SetUp failed for volume "{name}" : volumes of type {kind} are not emulated')
 
     def _host_path(self, name: str, host_path: Json) -> Path:
-        source: Path = self._node_folder / host_path["path"].lstrip("/")
+        source = _within(self._node_folder, host_path["path"], name)
         kind = host_path.get("type") or ""
         if kind in ("Directory", "File") and not source.exists():
             wanted = "a directory" if kind == "Directory" else "a file"
@@ -79,7 +84,8 @@ class PodVolumes:
         if "secret" in part:
             self._files(SECRETS, name, part["secret"], part["secret"]["name"], folder)
         for item in (part.get("downwardAPI") or {}).get("items") or []:
-            _write(folder / item["path"], field_value(self._pod, item["fieldRef"]["fieldPath"]).encode(), DEFAULT_MODE)
+            content = field_value(self._pod, item["fieldRef"]["fieldPath"]).encode()
+            _write(_within(folder, item["path"], name), content, DEFAULT_MODE)
 
     def _files(self, kind: Kind, name: str, volume: Json, source: str, folder: Path) -> Path:
         """Write the keys of a ConfigMap or a Secret as files."""
@@ -97,7 +103,7 @@ class PodVolumes:
                 raise MountError(
                     f'MountVolume.SetUp failed for volume "{name}" : references non-existent config key: {item["key"]}'
                 )
-            _write(folder / item["path"], data[item["key"]], item.get("mode") or mode)
+            _write(_within(folder, item["path"], name), data[item["key"]], item.get("mode") or mode)
         return folder
 
     def mounts(self, container: Json) -> list[Mount]:
@@ -106,16 +112,24 @@ class PodVolumes:
         for mount in container.get("volumeMounts") or []:
             source = self._sources[mount["name"]]
             if mount.get("subPath"):
-                source = source / mount["subPath"]
+                source = _within(source, mount["subPath"], mount["name"])
                 if not source.exists():
                     source.mkdir(parents=True, exist_ok=True)
             read_only = bool(mount.get("readOnly")) or mount["name"] in self._read_only
-            result.append(Mount(source, mount["mountPath"].rstrip("/") or "/", read_only))
+            result.append(Mount(source, posixpath.normpath("/" + mount["mountPath"].strip("/")), read_only))
         return result
 
     def tear_down(self) -> None:
         """Remove the pod's own volumes; the node's folders stay."""
         shutil.rmtree(self._pod_folder / "volumes", ignore_errors=True)
+
+
+def _within(folder: Path, path: str, volume: str) -> Path:
+    """A path below a folder, with all links followed; MountError when it leads elsewhere."""
+    found = (folder / path.lstrip("/")).resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise MountError(f'MountVolume.SetUp failed for volume "{volume}" : {path} leads out of the volume')
+    return found
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.cookies import SimpleCookie
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from azure_functions_runtime.bindings.datumdef import Datum
@@ -21,11 +20,11 @@ from multidict import CIMultiDict
 from local.host.functions import Function, Trigger
 from local.host.routes import RouteTable
 from local.host.worker import FunctionFailedError, Worker
+from local.loopback import is_local
 
 # mypy: allow-untyped-calls
 
 MAX_BODY: Final = 100 * 1024 * 1024  # bytes; the limit of the Functions host
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class WebFront:
     # -- admin
 
     async def _admin(self, request: web.Request) -> web.Response:
-        if not _is_local(request):
+        if not is_local(request):
             return web.Response(status=403, text="admin calls are for this machine only")
         match (request.method, request.path.strip("/").split("/")):
             case ("GET", ["admin", "host", "status"]):
@@ -127,13 +126,6 @@ class WebFront:
 
 def _too_large() -> web.Response:
     return web.Response(status=413, text=f"a request may have {MAX_BODY} bytes")
-
-
-def _is_local(request: web.Request) -> bool:
-    names = [urlsplit(f"//{request.host}").hostname]
-    if "Origin" in request.headers:
-        names.append(urlsplit(request.headers["Origin"]).hostname)
-    return all(name in _LOOPBACK for name in names) and request.remote in _LOOPBACK
 
 
 def _request_data(request: web.Request, parameters: dict[str, str], body: bytes) -> Datum:

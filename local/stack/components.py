@@ -57,14 +57,14 @@ def cluster(home: Home, identity: Identity) -> Component:
             *(sys.executable, "-m", "local.cluster"),
             *("--port", str(ports["cluster"]), "--control-port", str(ports["cluster_control"])),
             *("--root", str(home.state / "cluster"), "--nodes", str(home.nodes)),
-            *("--token", identity.cluster_token, "--tools", str(home.tools)),
+            *("--tools", str(home.tools), "--region", REGION),
         ]
 
     return Component(
         name="cluster",
         port_names=("cluster", "cluster_control"),
         command=command,
-        environment=lambda _: {},
+        environment=lambda _: {"ELB_CLUSTER_TOKEN": identity.cluster_token},
         is_ready=printed_ready,
     )
 
@@ -78,11 +78,17 @@ def arm(home: Home, identity: Identity) -> Component:
             *("--cluster-url", f"http://127.0.0.1:{ports['cluster']}"),
             *("--cluster-control", f"http://127.0.0.1:{ports['cluster_control']}"),
             *("--subscription", SUBSCRIPTION, "--resource-group", RESOURCE_GROUP, "--cluster", CLUSTER),
-            *("--region", REGION, "--token", identity.arm_token, "--cluster-token", identity.cluster_token),
-            *("--nodes", str(home.nodes), "--state", str(home.state / "arm.json")),
+            *("--region", REGION, "--nodes", str(home.nodes), "--state", str(home.state / "arm.json")),
         ]
 
-    return Component(name="arm", port_names=("arm",), command=command, environment=lambda _: {}, is_ready=printed_ready)
+    return Component(
+        name="arm",
+        port_names=("arm",),
+        command=command,
+        # In the environment: everybody on the machine can read a command line.
+        environment=lambda _: {"ELB_ARM_TOKEN": identity.arm_token, "ELB_CLUSTER_TOKEN": identity.cluster_token},
+        is_ready=printed_ready,
+    )
 
 
 def host(home: Home, identity: Identity, overrides: Mapping[str, str]) -> Component:

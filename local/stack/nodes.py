@@ -8,6 +8,7 @@ import os
 import shutil
 from typing import Any
 
+from local.elastic_blast.install import install
 from local.stack.files import write_atomically
 from local.stack.home import REPOSITORY, Home
 
@@ -38,12 +39,12 @@ def write_nodes(home: Home) -> None:
 
 
 def install_tools(home: Home) -> None:
-    """Put AzCopy, which Debian does not have, where pods find it under its usual name.
+    """Put AzCopy and the stand-in for ElasticBLAST, which Debian does not have, where pods find them by their names.
 
-    A second name for the same file where the disk allows it, a copy otherwise: a symbolic link would lead nowhere
+    Of AzCopy a second name for the same file where the disk allows it, a copy otherwise: a symbolic link would lead nowhere
     inside a sandbox.
     """
-    home.tools.mkdir(parents=True, exist_ok=True)
+    install(home.tools)
     target = home.tools / "azcopy"
     if not _AZCOPY.exists() or (target.exists() and target.stat().st_size == _AZCOPY.stat().st_size):
         return

@@ -7,7 +7,7 @@ Guarantees:
 - A child leads a session of its own: Ctrl-C in the terminal reaches the supervisor alone, which then stops the children
   in order.
 - Every process of a stack carries its marker in its environment, so that what is left of it can be found without
-  trusting a number in a file.
+  trusting a number in a file. Of a pod it is the sandbox around it that does, and all inside ends with that.
 """
 
 from __future__ import annotations

@@ -110,6 +110,8 @@ class TestMerge:
         with pytest.raises(PermanentError, match="results_invalid"):
             merge_search_batch(ref(search, batch=0))
         assert (RESULTS_CONTAINER, merged_blob(JOB_ID, 0)) not in world.store.blobs
+        left = [name for where, name in world.store.blobs if where == RESULTS_CONTAINER]
+        assert left == [piece_blob(JOB_ID, 1, 0), piece_blob(JOB_ID, 1, 1)]  # a retry searches this batch again
 
     def test_a_missing_piece_is_never_merged(self, world: World, search: Search) -> None:
         del world.store.blobs[RESULTS_CONTAINER, piece_blob(JOB_ID, 0, 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from activities.results import check_results, merge_search_batch, publish_result
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
 from shared.domain.errors import PermanentError, TransientError
+from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
@@ -137,7 +139,7 @@ def shards(world: World) -> Twice:
 
 
 def remove_objects(world: World) -> Twice:
-    search = put_running_search(world)
+    search = put_running_search(world, phase="cancelling")
     return lambda: remove_search_objects(ref(search))
 
 
@@ -147,12 +149,12 @@ def may_delete(world: World) -> Twice:
 
 
 def delete_blobs(world: World) -> Twice:
-    search = put_finished_search(world)
+    search = world.searches.put(replace(put_finished_search(world), phase=Phase.DELETING))
     return lambda: delete_search_blobs(ref(search))
 
 
 def delete_row(world: World) -> Twice:
-    search = put_search(world)
+    search = put_search(world, phase="deleting")
     return lambda: delete_search_row(ref(search))
 
 

@@ -101,6 +101,12 @@ class TestRefusing:
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
         assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
+    @pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "http://example.org"}])
+    def test_a_web_page_cannot_control(self, arm: httpx.Client, headers: dict[str, str]) -> None:
+        assert arm.patch("/control/cluster", headers=headers, json={"exists": False}).status_code == 403
+        assert arm.put("/control/faults", headers=headers, json={"faults": []}).status_code == 403
+        assert arm.get(CLUSTER_PATH, headers=headers).status_code == 200
+
     def test_a_call_needs_a_version(self, arm: httpx.Client) -> None:
         answer = httpx.get(str(arm.base_url) + CLUSTER_PATH, headers=dict(arm.headers))
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "MissingApiVersionParameter")

@@ -64,6 +64,14 @@ def test_wrong_faults_are_refused(cluster: RunningCluster) -> None:
     assert "statsu" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "http://example.org"}], ids=["host", "origin"])
+def test_a_web_page_cannot_control(cluster: RunningCluster, headers: dict[str, str]) -> None:
+    assert httpx.get(f"{cluster.control_url}/state", headers=headers).status_code == 403
+    assert httpx.post(f"{cluster.control_url}/power", headers=headers, json={"state": "stopped"}).status_code == 403
+    own = {"Origin": cluster.control_url}
+    assert httpx.get(f"{cluster.control_url}/state", headers=own).json()["powered"] is True
+
+
 def test_calls_are_counted_since_a_mark(raw: Raw) -> None:
     mark = control(raw.cluster, "/calls/mark", {})["mark"]
     raw.items("pods")

@@ -52,7 +52,7 @@ def _requests(**amounts: str) -> Json:
     ],
 )
 def test_rules(more: Json, node: Json, reasons: list[str]) -> None:
-    made = node_object(NodeSpec("n1", **node), 0, Clock())
+    made = node_object(NodeSpec("n1", **node), 0, Clock(), "local")
     assert reasons_against(pod_spec("true", **more), made, {}) == reasons
 
 
