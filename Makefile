@@ -22,14 +22,15 @@ setup: ## install what is missing
 demo: setup ## set up, start the stack, run a real search on a real database and show it
 	@$(PYTHON) -m local.demo
 
-up: setup ## start the stack and leave it running (page at http://127.0.0.1:7071/)
+up: setup ## start the stack and leave it running; says where it is
 	@$(PYTHON) -m local.stack up
 
-down: setup ## stop the stack that "make up" started
-	@$(PYTHON) -m local.stack down
+# These two install nothing: where there is no .venv, no stack can be up.
+down: ## stop the stack that "make up" started
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; else echo "There was no stack to stop."; fi
 
-status: setup ## say whether the stack is up and where everything is
-	@$(PYTHON) -m local.stack status
+status: ## say whether the stack is up and where everything is
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack status; else echo "The stack is not up."; exit 3; fi
 
 doctor: ## say what is missing on this machine and how to get it
 	@python=$$(sh local/setup/find-python.sh) && "$$python" -m local.stack doctor

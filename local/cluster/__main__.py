@@ -1,8 +1,9 @@
 """`python -m local.cluster --port P --control-port C --root DIR --nodes FILE.json [--tools DIR ...]`
 
 Prints one line, `ready http://127.0.0.1:P control http://127.0.0.1:C`, when the API answers. SIGTERM or SIGINT ends it
-and every pod. The bearer token that the API asks for is in the environment, because everybody on the machine can read a
-command line: `ELB_CLUSTER_TOKEN`. Started by the one-machine stack and by `harness.py`. The control endpoint is described in `control.py`.
+and every pod. The bearer token that the API asks for is in the environment, `ELB_CLUSTER_TOKEN`: everybody on the
+machine can read a command line. Started by the one-machine stack and by `harness.py`. The control endpoint is described
+in `control.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much memory of its own a container holds. Asked by `sandbox.py`, which ends the one that has too much.
 
-Only memory that the kernel could not take back counts: no page cache, so that a database mapped by many pods is nobody's.
+Only memory that the kernel could not take back counts, and no page cache: a database that many pods map is nobody's.
 Sources: proc(5), `status` and `smaps_rollup`.
 """
 

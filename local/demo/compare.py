@@ -1,4 +1,4 @@
-"""The proof: the same search by plain BLAST on the whole database, compared byte for byte.."""
+"""The proof: the same search by plain BLAST on the whole database, compared byte for byte."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ def built(folder: Path) -> bool:
     Returns:
         Whether it had to be built.
     """
+    _remove_unfinished(folder)
     if folder.exists():
         return False
     new = folder.with_name(f"{folder.name}.{os.getpid()}.new")
@@ -30,6 +31,13 @@ def built(folder: Path) -> bool:
     build(new)
     new.rename(folder)
     return True
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what demos that were interrupted while they built have left; their process id is in the name."""
+    for left in folder.parent.glob(f"{folder.name}.*.new"):
+        if not Path("/proc", left.name.split(".")[-2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def upload(folder: Path, stack: dict[str, Any]) -> int:

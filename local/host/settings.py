@@ -1,7 +1,7 @@
 """host.json and the app settings, read the way the Azure Functions host reads them.
 
-App settings are the environment. Only what the product's host.json uses is read; all else is ignored, as a host without
-that extension would.
+App settings are the environment; host.json may name them, as `%NAME%`, in any text. Only what the product's host.json
+uses is read; all else is ignored, as a host without that extension would.
 """
 
 import json
@@ -44,15 +44,18 @@ class HostSettings:
     log_level: int = logging.INFO
 
 
-def load_host_settings(app_dir: Path) -> HostSettings:
+def load_host_settings(app_dir: Path, environment: Mapping[str, str] = os.environ) -> HostSettings:
     """Read `host.json` in the app folder.
 
     Raises:
-        HostConfigurationError: when the file is missing, is not JSON, or has a wrong value.
+        HostConfigurationError: when the file is missing, is not JSON, has a wrong value, or names an app setting that
+            is not set.
     """
     path = app_dir / "host.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _resolved(json.loads(path.read_text(encoding="utf-8")), environment)
+    except HostConfigurationError as error:
+        raise HostConfigurationError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise HostConfigurationError(f"{path} is missing") from None
     except ValueError as error:
@@ -70,6 +73,15 @@ def load_host_settings(app_dir: Path) -> HostSettings:
         max_entities=_positive(durable, "maxConcurrentEntityFunctions", defaults.max_entities, path),
         log_level=_LOG_LEVELS[level.casefold()],
     )
+
+
+def _resolved(content: Any, environment: Mapping[str, str]) -> Any:
+    """A JSON document with the app settings in place of their names."""
+    if isinstance(content, dict):
+        return {key: _resolved(value, environment) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_resolved(value, environment) for value in content]
+    return resolve_settings(content, environment) if isinstance(content, str) else content
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

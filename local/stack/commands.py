@@ -17,17 +17,19 @@ from typing import Any
 
 from local.stack.component import StartError
 from local.stack.ending import EndRequested, ending_on_signals
-from local.stack.files import read_from
+from local.stack.files import bound_log, read_from
 from local.stack.home import REPOSITORY, Home
 from local.stack.identity import Identity
 from local.stack.lock import AlreadyUpError, holder
-from local.stack.process import marked
+from local.stack.process import LOG_LIMIT_BYTES, marked
 from local.stack.stack import Stack, sweep
 
 ALREADY_UP = 5
 NOT_UP = 3
 _UP_SECONDS = 180
 _DOWN_SECONDS = 40
+# How long one that begins or ends may keep the lock without its number in it.
+_NAMELESS_SECONDS = 5
 _LOOK_SECONDS = 0.05
 
 
@@ -35,7 +37,7 @@ def run(home: Home, *, fresh: bool, usual_ports: bool) -> int:
     """Supervise a stack in the foreground until a signal asks for its end."""
     try:
         with ending_on_signals(), Stack(home.root, fresh=fresh, usual_ports=usual_ports, say=_log) as stack:
-            _log(f"the stack is up: {stack.stack_json['page']}")
+            _log(f"the stack is up: {front(stack.stack_json)}")
             stack.wait()
             return 1
     except EndRequested as end:
@@ -55,6 +57,7 @@ def up(home: Home, *, fresh: bool, usual_ports: bool) -> int:
         return _already_up(home)
     home.make()
     log = home.log("supervisor")
+    bound_log(log, LOG_LIMIT_BYTES)
     with log.open("ab") as output:
         offset = output.tell()
         options = [*(["--fresh"] if fresh else []), *([] if usual_ports else ["--free-ports"])]
@@ -83,20 +86,18 @@ def up(home: Home, *, fresh: bool, usual_ports: bool) -> int:
 
 def down(home: Home) -> int:
     """End the stack and all that it started, and make sure that nothing is left."""
-    supervisor = holder(home.lock)
-    if supervisor:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(supervisor, signal.SIGTERM)
-        if not _gone(home, _DOWN_SECONDS):
-            # The kernel ends its children with it.
-            os.kill(supervisor, signal.SIGKILL)
-            _gone(home, _DOWN_SECONDS)
+    supervisor = _supervisor(home)
+    if supervisor == 0:
+        print("a stack is being started or ended here, and does not say by which process; try again", file=sys.stderr)
+        return 1
+    if supervisor is not None:
+        _end(home, supervisor)
     sweep(home)
     left = marked(Identity.of(home).marker) if home.identity.exists() else []
     if left or holder(home.lock) is not None:
         print(f"not all of the stack could be ended; still there: {left}", file=sys.stderr)
         return 1
-    print("The stack is down." if supervisor else "There was no stack to stop.")
+    print("There was no stack to stop." if supervisor is None else "The stack is down.")
     return 0
 
 
@@ -108,7 +109,8 @@ def status(home: Home) -> int:
         return NOT_UP
     health = "healthy" if is_healthy(stack) else "not answering; the supervisor starts a dead host again"
     print(f"The stack is up ({health}).")
-    for label, key in (("page", "page"), ("API", "api"), ("kubectl", "kubeconfig"), ("logs", "logs")):
+    print(f"  {'open':<8} {front(stack)}")
+    for label, key in (("API", "api"), ("kubectl", "kubeconfig"), ("logs", "logs")):
         prefix = "kubectl --kubeconfig " if key == "kubeconfig" else ""
         print(f"  {label:<8} {prefix}{stack[key]}")
     processes = "  ".join(f"{name} {pid}" for name, pid in stack["pids"].items())
@@ -140,11 +142,44 @@ def running(home: Home) -> dict[str, Any] | None:
 
 def is_healthy(stack: dict[str, Any]) -> bool:
     """Whether the app answers."""
+    return _is_there(_health(stack))
+
+
+def front(stack: dict[str, Any]) -> str:
+    """What a person opens first: the page when the app has one, else what its API says of its health."""
+    page = str(stack["page"])
+    return page if _is_there(page) else _health(stack)
+
+
+def _health(stack: dict[str, Any]) -> str:
+    return f"{stack['api']}/health"
+
+
+def _is_there(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{stack['api']}/health", timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
+
+
+def _supervisor(home: Home) -> int | None:
+    """Who supervises a stack here. One that begins or ends has a moment to say who it is; 0 when it does not."""
+    end = time.monotonic() + _NAMELESS_SECONDS
+    while (found := holder(home.lock)) == 0 and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+    return found
+
+
+def _end(home: Home, supervisor: int) -> None:
+    """Ask a supervisor to end, then make it. It may be gone before it is asked."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(supervisor, signal.SIGTERM)
+    if not _gone(home, _DOWN_SECONDS):
+        # The kernel ends its children with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGKILL)
+        _gone(home, _DOWN_SECONDS)
 
 
 def _follow(home: Home, supervisor: subprocess.Popen[bytes], log: Path, offset: int) -> int | None:

@@ -28,7 +28,7 @@ class Component:
         name: names its log and its process id in ``stack.json``.
         port_names: the ports that it listens on; unique in the stack.
         command: program and arguments, given all ports that are known when it starts.
-        environment: its settings, given the same; added to ``PATH``, ``HOME`` and ``LANG``.
+        environment: its settings, given the same; added to those of :func:`base_environment`.
         is_ready: whether it serves, given the ports and what it printed since it started.
         deadline_seconds: how long it may take to be ready.
         explain: what an exit code means, for the person who reads it.
@@ -111,6 +111,7 @@ class Runner:
         if self.state is State.WAITING and time.monotonic() >= self._start_again_at:
             self.start(self._ports)
         elif self.state in (State.STARTING, State.READY) and self.child is not None:
+            self.child.bound_log()
             if (code := self.child.exit_code) is not None:
                 self._died(f"ended with {self.meaning(code)}")
             elif self.state is State.STARTING:
@@ -185,7 +186,8 @@ def base_environment(marker: str, inherited: Mapping[str, str]) -> dict[str, str
 
     Args:
         marker: identifies the stack's processes.
-        inherited: the environment to take ``PATH``, ``HOME`` and ``LANG`` from.
+        inherited: the environment to take ``PATH``, ``HOME`` and ``LANG`` from, and ``LD_LIBRARY_PATH``, without
+            which some Pythons do not find their own library.
     """
-    kept = {name: inherited[name] for name in ("PATH", "HOME", "LANG") if name in inherited}
+    kept = {name: inherited[name] for name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH") if name in inherited}
     return {"LANG": "C.UTF-8", **kept, MARKER: marker, "PYTHONUNBUFFERED": "1"}

@@ -1,8 +1,9 @@
-"""Writing files that others read while they are written. Used by this package for everything in a stack's folder."""
+"""Files that others read or write meanwhile. Used by this package for everything in a stack's folder."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -19,6 +20,29 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
+
+
+def bound_log(path: Path, limit_bytes: int) -> bool:
+    """Empty a log that is longer than a limit, keeping what was in it, once, as ``<name>.log.1``.
+
+    Its writers go on: they append, so that their next line is the first one. A line that is written in the same moment
+    may be lost.
+
+    Args:
+        path: the log, opened for appending by whoever writes it.
+        limit_bytes: how long it may be.
+
+    Returns:
+        Whether it was emptied.
+    """
+    try:
+        if path.stat().st_size <= limit_bytes:
+            return False
+        shutil.copyfile(path, path.with_suffix(".log.1"))
+        os.truncate(path, 0)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def tail(path: Path, lines: int = 20, *, offset: int = 0) -> str:

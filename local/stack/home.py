@@ -25,9 +25,10 @@ class Home:
         return cls((REPOSITORY / os.environ.get("STACK_HOME", ".local")).resolve())
 
     def make(self) -> None:
-        """Make the folders; the state is the owner's alone, because keys lie in it."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folders; they are the owner's alone, because keys lie in one and what people search for in all."""
+        for folder in (self.logs, self.state):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
 
     @property
     def lock(self) -> Path:

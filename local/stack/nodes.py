@@ -41,8 +41,8 @@ def write_nodes(home: Home) -> None:
 def install_tools(home: Home) -> None:
     """Put AzCopy and the stand-in for ElasticBLAST, which Debian does not have, where pods find them by their names.
 
-    Of AzCopy a second name for the same file where the disk allows it, a copy otherwise: a symbolic link would lead nowhere
-    inside a sandbox.
+    Of AzCopy a second name for the same file where the disk allows it, a copy otherwise: a symbolic link would lead
+    nowhere inside a sandbox.
     """
     install(home.tools)
     target = home.tools / "azcopy"

@@ -21,9 +21,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from local.stack.files import bound_log
+
 MARKER = "ELB_STACK_ID"
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
-_LOG_LIMIT_BYTES = 20 * 1024 * 1024
+LOG_LIMIT_BYTES = 20 * 1024 * 1024
 
 
 class Child:
@@ -37,8 +39,8 @@ class Child:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
-        if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
+        self._log = log
+        bound_log(log, LOG_LIMIT_BYTES)
         with log.open("ab") as output:
             self.log_offset = output.tell()
             self._popen = subprocess.Popen(
@@ -60,6 +62,11 @@ class Child:
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
         return self._popen.poll()
+
+    def bound_log(self) -> None:
+        """Begin the log anew when it has become too long; what was in it stays as ``.log.1``."""
+        if bound_log(self._log, LOG_LIMIT_BYTES):
+            self.log_offset = 0
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the program and to what it started in its session; nothing when they are gone."""

@@ -41,6 +41,7 @@ def app_settings(ports: Mapping[str, int], identity: Identity) -> dict[str, str]
         "ELB_BLOB_ENDPOINT": local.format(ports["blob"]) + "/{account}",
         "ELB_ARM_ENDPOINT": local.format(ports["arm"]),
         "ELB_CREDENTIAL": f"static:{identity.arm_token}",
+        "ELB_TASK_HUB": "elblocal",
         "ELB_KUBECONFIG": "",
         "ELB_DEFAULT_CLUSTER": f"{SUBSCRIPTION}/{RESOURCE_GROUP}/{CLUSTER}",
         "ELB_DEFAULT_STORAGE_ACCOUNT": STORAGE_ACCOUNT,

@@ -12,6 +12,7 @@ from shared.domain.errors import NotFoundError, PermanentError, TransientError
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import (
+    CLUSTER,
     DB,
     Json,
     ago,
@@ -146,6 +147,66 @@ class TestWaiting:
             else:
                 world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
             assert admission(world)["seconds"] == 7
+
+
+class TestSlots:
+    def test_an_attempt_asks_again_for_what_the_one_before_held(self) -> None:
+        """Nobody gave its slot back, and somebody else may have it by now."""
+        world = new_world(ELB_ACTIVE_SEARCHES="1")
+        with use(world):
+            put_warm_cluster(world)
+            first = put_search(world, job_id(1))
+            check_admission(ref(first))
+            assert world.clusters.slots(CLUSTER).holders == {f"{first.job_id}-1": "anna"}
+            again = world.searches.put(replace(first, attempt=2, run=2))
+            assert check_admission(ref(put_search(world, job_id(2))))["decision"] == "admit"
+            assert check_admission(ref(again))["decision"] == "wait"
+
+    def test_a_revival_keeps_it(self) -> None:
+        world = new_world(ELB_ACTIVE_SEARCHES="1")
+        with use(world):
+            put_warm_cluster(world)
+            first = put_search(world, job_id(1))
+            check_admission(ref(first))
+            revived = world.searches.put(replace(first, run=2))
+            assert check_admission(ref(revived))["decision"] == "admit"
+
+    @pytest.mark.parametrize(("silent", "decision"), [(89, "wait"), (91, "admit")])
+    def test_one_before_us_in_line_counts_while_it_asks(self, silent: float, decision: str) -> None:
+        world = new_world(ELB_ACTIVE_SEARCHES="1")
+        with use(world):
+            put_warm_cluster(world)
+            waiting = {"phase": Phase.WAITING_FOR_CAPACITY, "created_at": ago(900), "checked_at": ago(silent)}
+            put_search(world, job_id(1), **waiting)
+            assert check_admission(ref(put_search(world, job_id(2))))["decision"] == decision
+
+    def test_one_that_is_being_deleted_holds_none(self) -> None:
+        world = new_world(ELB_ACTIVE_SEARCHES="1")
+        with use(world):
+            put_warm_cluster(world)
+            first = put_search(world, job_id(1))
+            check_admission(ref(first))
+            world.searches.put(replace(first, phase=Phase.DELETING))
+            assert check_admission(ref(put_search(world, job_id(2))))["decision"] == "admit"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"run": 2},
+        {"phase": Phase.COMPLETED},
+        {"phase": Phase.FAILED},
+        {"phase": Phase.DELETING},
+    ],
+    ids=["another run", "completed", "failed", "deleted"],
+)
+def test_a_search_that_is_not_ours_any_more_is_not_admitted(world: World, fields: Json) -> None:
+    put_warm_cluster(world)
+    world.cluster.calls.clear()
+    search = put_search(world, **fields)
+    assert check_admission(ref(search, run=1)) == {"decision": "superseded"}
+    assert not world.cluster.calls
+    assert world.clusters.held == {}
 
 
 def test_a_cancel_marker_ends_the_waiting(world: World) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import grpc
 import pytest
 
 from shared.clients.observer import look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
-from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
-from shared.domain.search import Search
+from shared.domain.search import Progress, Search, fail, retried
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.test_observation import lists, look, row
@@ -23,6 +24,20 @@ class TestThrottle:
         world.clusters.set(CLUSTER, observed_at=ago(1))
         assert look(world, search) == {"state": "active"}
         assert not world.cluster.calls
+
+    @pytest.mark.parametrize("age", [0.1, 4.9])
+    def test_a_fresh_row_is_all_that_is_read(self, world: World, monkeypatch: pytest.MonkeyPatch, age: float) -> None:
+        """The usual case, for every list and every monitor: the searches of the cluster are not even listed."""
+        put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(age))
+
+        def unfinished(cluster_key: str) -> list[Search]:
+            raise AssertionError("the searches were read")
+
+        monkeypatch.setattr(world.searches, "unfinished", unfinished)
+        world.clusters.reads = 0
+        assert look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None) is None
+        assert world.clusters.reads == 1
 
     @pytest.mark.parametrize(
         ("phase", "age", "looks"),
@@ -84,6 +99,17 @@ class TestThrottle:
             look(world, search, follow_up=True)
         assert lists(world) == 2
 
+    @pytest.mark.parametrize("looked_before", [False, True])
+    def test_a_wake_up_that_comes_between_read_and_write_does_not_lose_the_look(
+        self, world: World, looked_before: bool
+    ) -> None:
+        search = put_running_search(world)
+        if looked_before:
+            world.clusters.set(CLUSTER, observed_at=ago(30), previous_look_at=ago(60))
+        world.clusters.meanwhile = lambda: world.clusters.request_wake(CLUSTER, datetime.now(UTC))
+        look(world, search)
+        assert lists(world) == 1
+
     def test_of_two_hosts_with_one_row_only_one_looks(self, world: World) -> None:
         """The other one reads what the first one wrote."""
         search = put_running_search(world, jobs=1)
@@ -132,6 +158,44 @@ class TestOneLookForAll:
         assert look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None) is None
         assert world.durable.woken == [f"monitor-{done.job_id}"]
 
+    @pytest.mark.parametrize("phase", [p for p in Phase if p not in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING)])
+    def test_only_a_search_that_is_watched_has_a_monitor_to_wake(self, world: World, phase: Phase) -> None:
+        done = put_running_search(world, jobs=1, phase=phase)
+        put_job(world, done, 0, "succeeded")
+        look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None)
+        assert world.durable.woken == []
+
+    def test_a_wake_that_fails_keeps_nobody_from_being_looked_at(self, world: World) -> None:
+        own, first, last = (put_running_search(world, number, jobs=1) for number in range(1, 4))
+        for search in (own, first, last):
+            put_job(world, search, 0, "succeeded")
+        world.durable.failing = grpc.StatusCode.UNAVAILABLE
+        assert look(world, own) == {"state": "done"}
+        assert [row(world, search).progress.succeeded for search in (own, first, last)] == [1, 1, 1]
+
+    def test_a_late_snapshot_does_not_overwrite_a_newer_one(self, world: World) -> None:
+        """A host that was slow between its LIST and its write."""
+        search = put_running_search(world, jobs=1)
+        put_job(world, search, 0, "succeeded")
+        newer = replace(search, observed_at=ago(-5), progress=Progress(total=1, running=1))
+        world.searches.meanwhile = lambda: world.searches.put(newer)
+        look(world, search)
+        assert replace(row(world, search), etag="") == replace(newer, etag="")
+
+    def test_nor_what_a_retry_has_begun_meanwhile(self, world: World) -> None:
+        search = put_running_search(world, jobs=1)
+        put_job(world, search, 0, "succeeded")
+        again = retried(fail(search, {"code": "x"}, ago(1)), ago(0))
+        world.searches.meanwhile = lambda: world.searches.put(again)
+        look(world, search)
+        assert replace(row(world, search), etag="") == replace(again, etag="")
+
+    def test_a_search_that_is_being_deleted_is_left_alone(self, world: World) -> None:
+        search = put_running_search(world, jobs=1, phase=Phase.DELETING)
+        put_job(world, search, 0, "failed")
+        look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None)
+        assert row(world, search) == search
+
     def test_a_search_that_ends_meanwhile_is_left_as_it_ended(self, world: World) -> None:
         search = put_running_search(world, jobs=1)
         put_job(world, search, 0, "failed")
@@ -144,45 +208,3 @@ class TestOneLookForAll:
         put_job(world, search, 0, "failed")
         look(world, search)
         assert row(world, search) == ended[0]
-
-
-class TestUnreachable:
-    ERRORS: tuple[ElbError, ...] = (
-        TransientError("kube_unreachable", "the cluster did not answer"),
-        TransientError("kube_denied", "403"),
-        PermanentError("kube_refused", "400"),
-        NotFoundError("cluster_not_found", "there is no cluster"),
-    )
-
-    @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
-    @pytest.mark.parametrize("kind", ["jobs", "pods"])
-    def test_no_state_changes_but_every_row_says_that_it_is_old_and_why(
-        self, world: World, kind: str, error: ElbError
-    ) -> None:
-        searches = [put_running_search(world, number, phase=Phase.SUBMITTED) for number in (1, 2)]
-        world.cluster.fail("list", kind, error)
-        assert look(world, searches[0]) == {"state": "active"}
-        for before in searches:
-            after = row(world, before)
-            assert after.stale_reason == error.message
-            assert (after.phase, after.progress, after.jobs) == (before.phase, before.progress, before.jobs)
-            assert after.observed_at == before.observed_at
-        assert world.durable.woken == []
-
-    def test_the_first_success_makes_them_fresh_again(self, world: World) -> None:
-        search = put_running_search(world)
-        world.cluster.fail("list", "jobs", self.ERRORS[0])
-        look(world, search)
-        world.cluster.errors.clear()
-        world.clusters.set(CLUSTER, observed_at=ago(6))
-        look(world, search)
-        after = row(world, search)
-        assert after.stale_reason is None
-        assert after.observed_at is not None
-
-    def test_it_is_not_asked_more_often_for_it(self, world: World) -> None:
-        search = put_running_search(world)
-        world.cluster.fail("list", "jobs", self.ERRORS[0])
-        for _ in range(5):
-            look(world, search)
-        assert lists(world) == 1

@@ -122,6 +122,12 @@ class TestWithoutALook:
         assert look(world, search) == {"state": "missing"}
         assert not world.cluster.calls
 
+    def test_a_monitor_of_an_earlier_run_ends(self, world: World) -> None:
+        """The run that came after it has a monitor of its own."""
+        search = put_running_search(world, run=2)
+        assert observe_cluster(ref(search, run=1), world.durable) == {"state": "ended", "phase": "running"}
+        assert not world.cluster.calls
+
     def test_a_cancel_marker(self, world: World) -> None:
         search = put_running_search(world, cancel_requested_at=ago(1))
         assert look(world, search) == {"state": "cancelled"}

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
-from shared.domain.errors import PermanentError
+from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import SCRIPTS_CONFIG_MAP, scripts_config_map
 from shared.domain.states import Phase
 from shared.scripts import load_scripts
@@ -80,6 +80,22 @@ class TestStaleJobs:
             job["metadata"]["creationTimestamp"] = ago(10 * HALF_AN_HOUR).isoformat()
         assert self.clean(world) == []
 
+    def test_also_those_that_carry_another_of_their_ids(self, world: World) -> None:
+        """The command line labels its Jobs with an id of its own."""
+        other = put_running_search(world, 2, jobs=0, engine="cli", aliases=("its-own-id",))
+        job = put_job(world, other, 0, "succeeded")
+        job["metadata"]["labels"]["elb-job-id"] = "its-own-id"
+        job["metadata"]["creationTimestamp"] = ago(10 * HALF_AN_HOUR).isoformat()
+        assert self.clean(world) == []
+
+    @pytest.mark.parametrize("error", [TransientError("kube_busy", "429"), PermanentError("kube_denied", "403")])
+    def test_one_that_cannot_be_deleted_keeps_nobody_waiting(self, world: World, error: ElbError) -> None:
+        stuck = self.old_job(world)
+        other = put_job(world, put_search(world, job_id(8), phase=Phase.FAILED), 0, "failed")
+        other["metadata"]["creationTimestamp"] = ago(HALF_AN_HOUR + 5).isoformat()
+        world.cluster.fail("delete", stuck["metadata"]["name"], error)
+        assert self.clean(world) == [other["metadata"]["name"]]
+
 
 class TestScripts:
     DATA = {"cluster": CLUSTER.to_dict()}  # noqa: RUF012
@@ -108,6 +124,21 @@ class TestScripts:
         world.cluster.meanwhile = lambda: answers.append(ensure_scripts(self.DATA))
         answers.append(ensure_scripts(self.DATA))
         assert answers == [{"written": True}, {"written": False}]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ConflictError("conflict", "the object has been modified"),
+            NotFoundError("kube_not_found", "configmaps elb-control-scripts: not found"),
+        ],
+        ids=["changed", "removed"],
+    )
+    def test_somebody_elses_write_just_now_is_tried_again(self, world: World, error: ElbError) -> None:
+        world.cluster.put("configmaps", scripts_config_map({"blast.sh": "old"}))
+        world.cluster.fail("replace", "configmaps", error)
+        with pytest.raises(TransientError) as caught:
+            ensure_scripts(self.DATA)
+        assert caught.value.code == error.code
 
     def test_elastic_blasts_own_scripts_are_not_touched(self, world: World) -> None:
         foreign = world.cluster.put("configmaps", {"metadata": {"name": "elb-scripts"}, "data": {"a": "b"}})

@@ -106,9 +106,7 @@ class TestObjects:
         monkeypatch.setattr(world, "kube", gone)
         assert remove_search_objects(ref(put_cancelled_search(world))) == {"left": 0}
 
-    def test_a_pod_that_comes_between_the_two_lists_counts(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_pod_that_comes_between_the_two_lists_counts(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """Jobs are listed first: whatever they make until the second list is seen there."""
         search = put_cancelled_search(world, jobs=1)
         list_jobs = world.cluster.jobs

@@ -10,8 +10,9 @@ import pytest
 
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.domain.errors import TransientError
-from shared.domain.search import Search
+from shared.domain.search import Search, retried
 from shared.domain.states import Phase
+from shared.domain.times import format_time
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
@@ -21,9 +22,10 @@ from tests.activities.worlds import (
     put_job,
     put_running_search,
     put_search,
+    ref,
 )
 from triggers import timers
-from triggers.start import revive, start_orchestration
+from triggers.start import revive, start_deletion, start_orchestration
 
 
 def run(world: World, search: Search) -> bool:
@@ -120,6 +122,98 @@ class TestRevive:
         cancelling = world.searches.put(replace(search, phase=Phase.CANCELLING, cancel_requested_at=ago(5)))
         assert run(world, cancelling) is True
         assert f"{search.job_id}-2" in world.durable.started
+
+
+class TestInterruptedSubmit:
+    """The row was written, and then the host died before the query was stored."""
+
+    def put_without_query(self, world: World, age: float) -> Search:
+        search = put_search(world, created_at=ago(age))
+        world.store.blobs.clear()
+        return search
+
+    def test_its_caller_may_still_repeat_it(self, world: World) -> None:
+        search = self.put_without_query(world, 590)
+        assert run(world, search) is False
+        assert world.searches.get(search.owner, search.job_id) == search
+
+    def test_after_ten_minutes_it_fails_and_says_why(self, world: World) -> None:
+        search = self.put_without_query(world, 610)
+        assert run(world, search) is False
+        after = world.searches.get(search.owner, search.job_id)
+        assert after.phase is Phase.FAILED
+        assert after.error is not None
+        assert after.error["code"] == "query_missing"
+        assert world.durable.started == {}
+
+
+class TestDeletion:
+    """A deletion is brought to its end as a search is."""
+
+    @pytest.fixture
+    def deleting(self, world: World) -> Search:
+        """A search that is being deleted, with an orchestration that runs."""
+        found = put_search(world, phase=Phase.DELETING)
+        assert start_deletion(found, DurableOrchestrations(world.durable))
+        return world.searches.get(found.owner, found.job_id)
+
+    def test_it_is_started_with_what_it_needs(self, world: World, deleting: Search) -> None:
+        name, data = world.durable.started[f"delete-{deleting.job_id}-1"]
+        assert name == "deletion_orchestrator"
+        assert data == ref(deleting, delete_run=1)
+        assert deleting.delete_run == 1
+
+    def test_one_that_runs_is_left_alone(self, world: World, deleting: Search) -> None:
+        assert run(world, deleting) is False
+        assert list(world.durable.started) == [f"delete-{deleting.job_id}-1"]
+
+    def test_one_that_never_began_is_started(self, world: World) -> None:
+        """The delete wrote the phase, and then the host died."""
+        search = put_search(world, phase=Phase.DELETING)
+        assert run(world, search) is True
+        assert list(world.durable.started) == [f"delete-{search.job_id}-1"]
+
+    @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "TERMINATED"])
+    def test_one_that_ended_without_deleting_gets_the_next(self, world: World, deleting: Search, status: str) -> None:
+        world.durable.ended[f"delete-{deleting.job_id}-1"] = status
+        assert run(world, deleting) is True
+        assert list(world.durable.started)[-1] == f"delete-{deleting.job_id}-2"
+        assert world.searches.get(deleting.owner, deleting.job_id).delete_run == 2
+
+    def test_two_at_once_start_one(self, world: World, deleting: Search) -> None:
+        world.durable.ended[f"delete-{deleting.job_id}-1"] = "FAILED"
+        answers: list[bool] = []
+        world.searches.meanwhile = lambda: answers.append(run(world, deleting))
+        answers.append(run(world, deleting))
+        assert sorted(answers) == [False, True]
+        assert len(world.durable.started) == 2
+
+    def test_the_reconcile_does_it(self, world: World, deleting: Search) -> None:
+        world.durable.ended[f"delete-{deleting.job_id}-1"] = "FAILED"
+        reconcile(world)
+        reconcile(world)
+        assert list(world.durable.started) == [f"delete-{deleting.job_id}-{number}" for number in (1, 2)]
+
+    def test_one_that_could_not_be_deleted_is_left_to_people(self, world: World) -> None:
+        assert run(world, put_search(world, phase=Phase.DELETE_FAILED, delete_run=1)) is False
+        reconcile(world)
+        assert world.durable.started == {}
+
+
+class TestAge:
+    def test_a_monitor_counts_from_the_beginning_of_the_attempt(self, world: World) -> None:
+        """A search that is retried a day later has not been running for a day."""
+        failed = put_search(world, phase=Phase.FAILED, created_at=ago(86_400 * 2), attempt_started_at=ago(86_400 * 2))
+        now = ago(0)
+        again = world.searches.put(retried(failed, now))
+        start_orchestration(again, DurableOrchestrations(world.durable))
+        _, data = world.durable.started[f"{again.job_id}-2"]
+        assert data["created_at"] == format_time(now)
+
+    def test_of_a_row_of_before_it_counts_from_the_submit(self, world: World) -> None:
+        search = put_search(world, created_at=ago(50))
+        start_orchestration(search, DurableOrchestrations(world.durable))
+        assert world.durable.started[search.job_id][1]["created_at"] == format_time(search.created_at)
 
 
 class TestReconcile:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +12,10 @@ import pytest
 from activities.registry import errors_as_data
 from activities.search_jobs import PARALLEL_JOBS, create_search_jobs, stop_search_jobs
 from shared.domain.errors import PermanentError, TransientError
-from shared.domain.search import Search
+from shared.domain.results import DATABASES_CONTAINER, RESULTS_CONTAINER, piece_blob
+from shared.domain.search import Search, fail, retried
 from tests.activities.fakes import World
-from tests.activities.worlds import Json, ago, job_id, put_job, put_search, put_warm_cluster, ref, status_of
+from tests.activities.worlds import DB, Json, ago, job_id, put_job, put_search, put_warm_cluster, ref, status_of
 
 
 @pytest.fixture
@@ -25,6 +28,11 @@ def search(world: World) -> Search:
 def own_jobs(world: World) -> list[str]:
     """Names of the search's Jobs; warmup Jobs are left out."""
     return [name for name in world.cluster.names("jobs") if not name.startswith("warm-")]
+
+
+def layout_version(world: World) -> str:
+    """The database version of the layout in storage."""
+    return str(json.loads(world.store.read(DATABASES_CONTAINER, f"{DB}/shards/2.json"))["source_version"])
 
 
 def row(world: World, search: Search) -> Search:
@@ -97,6 +105,23 @@ class TestCreating:
         world.cluster.on_create = inside
         assert create_search_jobs(ref(many)) == {"jobs": 3 * PARALLEL_JOBS}
         assert most == PARALLEL_JOBS == 20
+
+    def test_how_many_is_kept_on_the_second_run(self, world: World, search: Search) -> None:
+        """In a second attempt it finds pieces that the Jobs of its own first run have written meanwhile."""
+        plan = {**search.plan, "shards": 2, "source_version": layout_version(world)}
+        again = world.searches.put(replace(search, attempt=2, run=2, plan=plan))
+        assert create_search_jobs(ref(again)) == {"jobs": 4}
+        world.store.blobs[RESULTS_CONTAINER, piece_blob(search.job_id, 0, 0)] = b"x" * 100
+        assert create_search_jobs(ref(again)) == {"jobs": 3}
+        assert row(world, search).expected_jobs == 4
+
+    def test_a_new_attempt_counts_anew(self, world: World, search: Search) -> None:
+        create_search_jobs(ref(search))
+        world.store.blobs[RESULTS_CONTAINER, piece_blob(search.job_id, 0, 0)] = b"x" * 100
+        failed = fail(row(world, search), {"code": "x"}, ago(0))
+        again = world.searches.put(retried(failed, ago(0)))
+        assert create_search_jobs(ref(again)) == {"jobs": 3}
+        assert row(world, search).expected_jobs == 3
 
     def test_a_database_that_cooled_meanwhile_is_tried_again(self, world: World, search: Search) -> None:
         world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
@@ -202,6 +227,15 @@ class TestStopping:
         jobs = [put_job(world, search, n, s) for n, s in enumerate(("pending", "running", "succeeded", "failed"))]
         assert stop_search_jobs(ref(search)) == {"deleted": 2}
         assert own_jobs(world) == sorted(job["metadata"]["name"] for job in jobs[2:])
+
+    def test_those_of_another_attempt_stay(self, world: World, search: Search) -> None:
+        other = put_job(world, search, 0, "running")
+        again = world.searches.put(replace(search, attempt=2, run=2))
+        own = put_job(world, again, 0, "running")
+        assert stop_search_jobs(ref(search)) == {"deleted": 0}
+        assert stop_search_jobs(ref(again)) == {"deleted": 1}
+        assert own_jobs(world) == [other["metadata"]["name"]]
+        assert own["metadata"]["name"] in world.cluster.deleted
 
     def test_jobs_of_others_stay(self, world: World, search: Search) -> None:
         other = put_job(world, put_search(world, job_id(5)), 0, "running")

@@ -10,12 +10,15 @@ import grpc
 import pytest
 
 from shared import responses
+from shared.auth import Caller
 from shared.clients.provider import use
 from shared.domain.errors import TransientError
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import DB, Json, new_world, put_database
 from triggers import jobs
+from triggers.requests import SubmitRequest, as_model
+from triggers.submission import Submission
 
 FASTA = ">q1\nACGTACGTAC\n>q2\nACGTACGTAC\n"
 BODY: Json = {"program": "blastn", "database": DB, "query_fasta": FASTA, "title": "run 7"}
@@ -138,6 +141,34 @@ class TestIdempotency:
         assert post(world, BODY, "run-7") == (202, body)
         assert written(world) == before
 
+    def test_a_repeat_gives_the_same_search_whatever_has_become_of_its_database(self, world: World) -> None:
+        """It asks for nothing new, so there is nothing to check."""
+        _, body = post(world, BODY, "run-7")
+        world.searches.update("dev@localhost", body["job_id"], _running)
+        for name in list(world.store.blobs):
+            if name[0] == "blast-db":
+                del world.store.blobs[name]
+        assert post(world, BODY)[0] == 422
+        assert post(world, BODY, "run-7") == (202, body)
+
+    def test_a_repeat_that_would_be_refused_otherwise_is_still_a_conflict(self, world: World) -> None:
+        post(world, BODY, "run-7")
+        status, body = post(world, BODY | {"database": "other"}, "run-7")
+        assert (status, body["error"]["code"]) == (409, "idempotency_key_reused")
+
+    def test_only_what_was_sent_makes_the_request(self) -> None:
+        """A field that a later release adds must not make an old key another request."""
+        caller = Caller("anna", "anna", frozenset())
+
+        class Tomorrow(SubmitRequest):
+            of_tomorrow: str = "usual"
+
+        today = Submission(caller, as_model(BODY, SubmitRequest)).idempotency("run-7")
+        assert today is not None
+        assert Submission(caller, as_model(BODY, Tomorrow)).idempotency("run-7") == today
+        given = as_model(BODY | {"of_tomorrow": "else"}, Tomorrow)
+        assert Submission(caller, given).idempotency("run-7") != today
+
 
 def _running(search: Any) -> Any:
     from dataclasses import replace
@@ -158,7 +189,6 @@ WRONG: dict[str, tuple[Json, str]] = {
     "no letters": ({"query_fasta": ">a\n>b\nACGT\n"}, "empty_sequence"),
     "a wrong letter": ({"query_fasta": ">a\nACGE\n"}, "invalid_letter"),
     "an id twice": ({"query_fasta": ">a\nAC\n>a\nAC\n"}, "duplicate_query_id"),
-    "too large": ({"query_fasta": ">a\n" + "A" * 1_000_000}, "query_too_large"),
     "an unknown task": ({"options": {"task": "hugeblast"}}, "unknown_task"),
     "a format without a merge": ({"options": {"outfmt": "0"}}, "outfmt_not_mergeable"),
     "an option that is not allowed": ({"options": {"extra": "-remote"}}, "option_not_allowed"),
@@ -206,6 +236,28 @@ class TestRefused:
 
     def test_a_key_as_long_as_it_may_be(self, world: World) -> None:
         assert post(world, BODY, "x" * 200)[0] == 202
+
+    def test_a_query_that_is_too_large(self, world: World) -> None:
+        status, body = post(world, BODY | {"query_fasta": ">a\n" + "A" * 1_000_000})
+        assert (status, body["error"]["code"]) == (413, "query_too_large")
+        assert "1000000" in body["error"]["hint"]
+        assert written(world) == (0, 0, 0)
+
+    def test_more_jobs_than_a_cluster_should_have(self, world: World) -> None:
+        """Two shards: so one batch more than a thousand is too many, and the hint leads to fewer."""
+        fasta = "".join(f">q{number}\nACGTACGTAC\n" for number in range(1001))
+        status, body = post(world, BODY | {"query_fasta": fasta, "batch_len": 10})
+        error = body["error"]
+        assert (status, error["code"]) == (422, "too_many_jobs")
+        assert error["details"][0]["field"] == "batch_len"
+        assert "1001 batches and up to 2 shards make 2002 Jobs" in error["message"]
+        assert written(world) == (0, 0, 0)
+        named = int(error["hint"].split("batch_len about ")[1].split(",")[0])
+        assert post(world, BODY | {"query_fasta": fasta, "batch_len": 2 * named})[0] == 202
+
+    def test_as_many_jobs_as_there_may_be(self, world: World) -> None:
+        fasta = "".join(f">q{number}\nACGTACGTAC\n" for number in range(1000))
+        assert post(world, BODY | {"query_fasta": fasta, "batch_len": 10})[0] == 202
 
     def test_a_query_as_long_as_it_may_be(self, world: World) -> None:
         assert post(world, BODY | {"query_fasta": ">a\n" + "A" * (1_000_000 - 3)})[0] == 202

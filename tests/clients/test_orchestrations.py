@@ -44,6 +44,26 @@ class TestStart:
         (started,) = [e.executionStarted for e in request.newEvents if e.HasField("executionStarted")]
         assert json.loads(started.input.value) == {"job_id": "x"}
 
+    def test_one_that_has_ended_is_not_started_again(self, driver: Driver, durable: DurableOrchestrations) -> None:
+        """On Azure Storage the id of an ended orchestration is free again; here it means "done before"."""
+        assert durable.start("orchestrator", "one", None)
+        driver.step(complete())
+        assert not durable.start("orchestrator", "one", None)
+        assert driver.take() is None
+
+    def test_it_asks_before_it_starts(self) -> None:
+        asked: list[str] = []
+
+        class Client:
+            def get_orchestration_state(self, instance_id: str) -> None:
+                asked.append(f"ask {instance_id}")
+
+            def schedule_new_orchestration(self, name: str, *, input: None, instance_id: str) -> None:
+                asked.append(f"start {instance_id}")
+
+        assert DurableOrchestrations(Client()).start("orchestrator", "one", None)
+        assert asked == ["ask one", "start one"]
+
     def test_at_once_is_once(self, durable: DurableOrchestrations) -> None:
         assert at_once(8, lambda _: durable.start("orchestrator", "one", None)).count(True) == 1
 

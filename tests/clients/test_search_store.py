@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.clients.provider import AzureClients
-from shared.clients.search_rows import COLUMNS, MAX_PAYLOAD_UNITS, columns_of, payload_of, utf16_units
+from shared.clients.search_rows import COLUMNS, columns_of
 from shared.clients.search_store import IdempotencyKey, SearchStore
 from shared.clients.table_rows import INDEX, SEARCHES, key_part
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
@@ -126,6 +126,17 @@ class TestSameKey:
             3 if each.job_id == won.job_id else 0 for each in wanted
         ]
 
+    def test_it_can_be_asked_for_before_anything_is_written(self, searches: SearchStore, owner: str) -> None:
+        key = a_key()
+        assert searches.known(owner, key) is None
+        search, _ = searches.create(replace(a_search(owner), idempotency_key=key.key), key)
+        assert searches.known(owner, key) == search
+        assert searches.known(fresh("other"), key) is None
+        with pytest.raises(ConflictError, match="idempotency_key_reused"):
+            searches.known(owner, IdempotencyKey(key.key, content_key("another body")))
+        searches.delete(search)
+        assert searches.known(owner, key) is None
+
     def test_it_is_the_owners_own(self, searches: SearchStore, owner: str) -> None:
         key = a_key()
         first, _ = searches.create(a_search(owner), key)
@@ -170,30 +181,6 @@ class TestLostAnswer:
             searches.update(owner, search.job_id, lambda row: replace(row, title="new", attempt=2))
         found = searches.get(owner, search.job_id)
         assert (found.title, found.attempt) == ("new", 2)
-
-
-class TestPayload:
-    @pytest.mark.parametrize("text", ["a" * 40_000, "🧬" * 20_000, '"\\' * 20_000], ids=["ascii", "astral", "escapes"])
-    def test_a_long_one_goes_to_a_blob_and_back(
-        self, searches: SearchStore, clients: AzureClients, owner: str, text: str
-    ) -> None:
-        search, _ = searches.create(a_search(owner, labels={"text": text}))
-        assert searches.get(owner, search.job_id).labels == {"text": text}
-        row = clients.tables.client(SEARCHES).get_entity(owner_key(owner), f"s:{newest_first_key(search.job_id)}")
-        assert row["payload"] == ""
-        assert row["payload_blob"].startswith(f"{search.job_id}/payload-")
-        searches.update(owner, search.job_id, lambda row: replace(row, labels={"text": text + "b"}))
-        assert searches.get(owner, search.job_id).labels == {"text": text + "b"}
-        searches.update(owner, search.job_id, lambda row: replace(row, labels={}))
-        assert searches.get(owner, search.job_id).labels == {}
-
-    def test_the_limit_is_met_exactly(self, searches: SearchStore, clients: AzureClients, owner: str) -> None:
-        room = MAX_PAYLOAD_UNITS - utf16_units(payload_of(a_search(owner, labels={"t": ""})))
-        for length, is_blob in ((room, False), (room + 1, True)):
-            search, _ = searches.create(a_search(owner, labels={"t": "a" * length}))
-            row = clients.tables.client(SEARCHES).get_entity(owner_key(owner), f"s:{newest_first_key(search.job_id)}")
-            assert bool(row["payload_blob"]) is is_blob
-            assert searches.get(owner, search.job_id).labels["t"] == "a" * length
 
 
 class TestOtherVersionsRows:

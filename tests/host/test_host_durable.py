@@ -46,10 +46,12 @@ class TestOrchestrations:
         sample.start("count", "count", 5)
         assert sample.ended("count")["output"] == 5
 
-    def test_a_used_id_is_refused(self, sample: SampleApp) -> None:
-        assert [sample.start("fan_out", "twice", 1) for _ in range(2)] == [202, 409]
+    def test_the_id_of_a_running_one_is_refused_and_that_of_an_ended_one_is_free(self, sample: SampleApp) -> None:
+        assert [sample.start("race", "twice", 60) for _ in range(2)] == [202, 409]
+        sample.control("event", "twice", name="go")
         sample.ended("twice")
-        assert sample.start("fan_out", "twice", 1) == 409
+        assert sample.start("fan_out", "twice", 3) == 202
+        assert sample.ended("twice")["output"] == sum(2 * i for i in range(3))
 
     def test_an_unknown_orchestrator_fails_with_its_name(self, sample: SampleApp) -> None:
         sample.start("nobody", "unknown")
@@ -157,4 +159,3 @@ class TestKilled:
 
     def test_what_had_ended_is_still_known(self, killed: SampleApp) -> None:
         assert killed.status("past")["output"] == 90
-        assert killed.start("fan_out", "past", 10) == 409

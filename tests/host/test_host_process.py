@@ -38,6 +38,11 @@ class TestStart:
         with pytest.raises(HostNotReadyError, match=r"(?s)exit code 3.*no function_app\.py"):
             HostProcess(empty_app, tmp_path / "state.db").start()
 
+    def test_a_host_json_without_its_setting(self, empty_app: Path, tmp_path: Path) -> None:
+        (empty_app / "host.json").write_text('{"extensions": {"durableTask": {"hubName": "%NO_SUCH_SETTING%"}}}')
+        with pytest.raises(HostNotReadyError, match=r"(?s)exit code 3.*host\.json: the app setting NO_SUCH_SETTING"):
+            HostProcess(empty_app, tmp_path / "state.db").start()
+
     def test_a_schedule_without_its_setting(self, tmp_path: Path) -> None:
         host = HostProcess(SAMPLE_APP, tmp_path / "state.db", {"SAMPLE_LOG": "/dev/null"})
         with pytest.raises(HostNotReadyError, match=r"(?s)exit code 3.*SAMPLE_SCHEDULE"):

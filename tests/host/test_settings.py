@@ -46,6 +46,19 @@ class TestHostJson:
         with pytest.raises(HostConfigurationError, match=reason):
             load(tmp_path, content)
 
+    def test_app_settings_are_put_in_everywhere(self, tmp_path: Path) -> None:
+        content = {
+            "extensions": {"http": {"routePrefix": "%PREFIX%"}, "durableTask": {"hubName": "%HUB%"}},
+            "logging": {"logLevel": {"default": "%LEVEL%"}},
+        }
+        (tmp_path / "host.json").write_text(json.dumps(content))
+        given = {"PREFIX": "v1", "HUB": "elb", "LEVEL": "Error"}
+        found = load_host_settings(tmp_path, given)
+        assert (found.route_prefix, found.log_level) == ("v1", logging.ERROR)
+        for missing in given:
+            with pytest.raises(HostConfigurationError, match=rf"host\.json: the app setting {missing}, used in '%"):
+                load_host_settings(tmp_path, {name: value for name, value in given.items() if name != missing})
+
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(HostConfigurationError, match=r"host\.json is missing"):
             load_host_settings(tmp_path)

@@ -24,7 +24,8 @@ BROKEN = {"code": "broken", "message": "it is broken", "hint": "mend it"}
 
 def advanced(data: dict[str, Any]) -> dict[str, Any]:
     """A row that follows."""
-    return {"phase": data.get("phase") or ("failed" if "error" in data else "running"), "cancelled": False}
+    phase = data.get("phase") or ("failed" if "error" in data else "running")
+    return {"phase": phase, "cancelled": False, "superseded": False}
 
 
 def answers(**others: Any) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from shared.domain import functions as names
 from tests.orchestrators.fake_context import ActivityFailedError, Play, in_turn, play
 from tests.orchestrators.searches import BROKEN, REF, SEARCH, advanced, answers
 from tests.orchestrators.test_monitor import ACTIVE, DONE, WATCHED
+from tests.orchestrators.test_removal import NOT_YET
+from tests.orchestrators.test_removal import READY as READY_TO_GO
 from tests.orchestrators.test_warmup import LOADING, PLAN, READY, REQUEST
 
 
@@ -100,13 +102,18 @@ PLAYS: dict[str, Callable[[], Play]] = {
     ),
     "search cancelled": lambda: play(search_orchestrator, SEARCH, answers(check_admission={"decision": "cancelled"})),
     "removal": lambda: play(
-        removal_orchestrator, REF, {names.REMOVE_SEARCH_OBJECTS: in_turn({"left": 2}, {"left": 0})}
+        removal_orchestrator,
+        REF,
+        {
+            names.REMOVE_SEARCH_OBJECTS: in_turn({"left": 2}, {"error": BROKEN}, {"left": 0}),
+            names.ADVANCE_SEARCH: advanced,
+        },
     ),
     "deletion": lambda: play(
         deletion_orchestrator,
         REF | {"delete_run": 1},
         {
-            names.CHECK_DELETION: in_turn({"ready": False}, {"ready": True}),
+            names.CHECK_DELETION: in_turn(NOT_YET, READY_TO_GO),
             names.ADVANCE_SEARCH: advanced,
             names.REMOVAL_ORCHESTRATOR: {"left": 0},
             names.DELETE_SEARCH_BLOBS: {},

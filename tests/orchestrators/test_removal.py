@@ -15,9 +15,10 @@ from tests.orchestrators.searches import BROKEN, REF, advanced
 BUSY = ActivityFailedError("r: Activity task #1 failed: kube_unreachable: no answer")
 
 
-def removal(*looks: Any, **more: Any) -> Play:
+def removal(*looks: Any, telling: Any = advanced, **more: Any) -> Play:
     """Play one generation; the last look stays."""
-    return play(removal_orchestrator, REF | more, {names.REMOVE_SEARCH_OBJECTS: in_turn(*looks)})
+    answers = {names.REMOVE_SEARCH_OBJECTS: in_turn(*looks), names.ADVANCE_SEARCH: telling}
+    return play(removal_orchestrator, REF | more, answers)
 
 
 class TestRemoval:
@@ -37,6 +38,26 @@ class TestRemoval:
         assert played.result == {"left": 0}
         assert len(played.context.calls(names.REMOVE_SEARCH_OBJECTS)) == 3
 
+    def test_the_row_says_what_it_waits_for(self) -> None:
+        told = removal(BUSY, {"left": 1}, {"error": BROKEN}, {"left": 0}).context.calls(names.ADVANCE_SEARCH)
+        assert [change["reason"] for change in told] == [
+            "not removed from the cluster yet: no answer",
+            "not removed from the cluster yet: it is broken",
+        ]
+        assert all(change.keys() == {*REF, "at", "reason"} for change in told)
+
+    @pytest.mark.parametrize("telling", [BUSY, {"error": BROKEN}], ids=["transient", "permanent"])
+    def test_that_it_cannot_be_said_changes_nothing(self, telling: Any) -> None:
+        assert removal(BUSY, {"left": 0}, telling=telling).result == {"left": 0}
+
+    def test_each_look_is_for_the_run_that_asks(self) -> None:
+        played = removal({"left": 1}, {"left": 0}, run=3)
+        assert played.context.calls(names.REMOVE_SEARCH_OBJECTS) == [REF | {"run": 3}] * 2
+
+    def test_room_is_made_for_a_new_attempt_when_that_is_asked_for(self) -> None:
+        played = removal({"left": 1}, {"left": 0}, clear=True)
+        assert played.context.calls(names.REMOVE_SEARCH_OBJECTS) == [REF | {"clear": True}] * 2
+
     def test_the_pauses_grow_and_its_history_does_not(self) -> None:
         played = removal({"left": 1})
         assert played.context.waits() == [0.2, 0.5, 1, 2, 5, 10, *[30] * (LOOKS_PER_GENERATION - 6)]
@@ -44,10 +65,14 @@ class TestRemoval:
         assert removal({"left": 1}, {"left": 0}, **played.continued).context.waits() == [30]
 
 
+READY = {"ready": True, "gone": False, "run": 1}
+NOT_YET = {"ready": False, "gone": False, "run": 1}
+
+
 def deletion(**others: Any) -> Play:
     """Play one generation, all going well but for what is given."""
     well: dict[str, Any] = {
-        names.CHECK_DELETION: {"ready": True},
+        names.CHECK_DELETION: READY,
         names.ADVANCE_SEARCH: advanced,
         names.REMOVAL_ORCHESTRATOR: {"left": 0},
         names.DELETE_SEARCH_BLOBS: {"deleted": 9},
@@ -69,12 +94,12 @@ class TestDeletion:
         ]
 
     def test_an_active_search_is_cancelled_first(self) -> None:
-        played = deletion(check_deletion=in_turn({"ready": False}, {"ready": False}, {"ready": True}))
-        assert played.context.waits() == [1, 1]
+        played = deletion(check_deletion=in_turn(NOT_YET, NOT_YET, READY))
+        assert played.context.waits() == [2, 2]
         assert played.result == {"status": "deleted"}
 
     def test_it_waits_as_long_as_it_takes_with_a_bounded_history(self) -> None:
-        played = deletion(check_deletion={"ready": False})
+        played = deletion(check_deletion=NOT_YET)
         assert len(played.context.calls(names.CHECK_DELETION)) == CHECKS_PER_GENERATION
         assert played.continued == REF | {"delete_run": 1}
 
@@ -87,6 +112,44 @@ class TestDeletion:
         *_, last = played.context.calls(names.ADVANCE_SEARCH)
         assert (last["phase"], last["reason"]) == ("delete_failed", "no answer")
         assert played.context.names()[-1] == names.ADVANCE_SEARCH
+
+    def test_of_a_search_that_is_gone_nothing_more_is_deleted(self) -> None:
+        played = deletion(check_deletion=in_turn(NOT_YET, {"ready": False, "gone": True}))
+        assert played.result == {"status": "deleted"}
+        assert played.context.names() == [names.CHECK_DELETION] * 2
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"phase": "cancelling", "cancelled": True, "superseded": False},
+            {"phase": "preparing", "cancelled": False, "superseded": True},
+            {"phase": "deleting", "cancelled": False, "superseded": True},
+        ],
+        ids=["not yet", "retried", "another run"],
+    )
+    def test_nothing_is_taken_apart_before_the_row_says_so(self, row: dict[str, Any]) -> None:
+        """Between the look and the write, the search may have been retried."""
+        entered = {"phase": "deleting", "cancelled": False, "superseded": False}
+        played = deletion(advance_search=in_turn(row, row, entered))
+        assert played.result == {"status": "deleted"}
+        called = played.context.names()
+        assert called[:6] == [names.CHECK_DELETION, names.ADVANCE_SEARCH] * 3
+        assert called[6:] == [names.REMOVAL_ORCHESTRATOR, names.DELETE_SEARCH_BLOBS, names.DELETE_SEARCH_ROW]
+        assert played.context.waits() == [2, 2]
+
+    def test_a_search_that_never_becomes_its_own_is_never_taken_apart(self) -> None:
+        played = deletion(advance_search={"phase": "preparing", "cancelled": False, "superseded": True})
+        assert played.continued == REF | {"delete_run": 1}
+        assert names.REMOVAL_ORCHESTRATOR not in played.context.names()
+
+    def test_a_search_that_was_revived_to_be_cancelled_is_deleted_as_the_run_it_has_now(self) -> None:
+        played = deletion(check_deletion=in_turn(NOT_YET, READY | {"run": 2}))
+        assert played.result == {"status": "deleted"}
+        later = [task.data for task in played.context.scheduled if task.kind in ("activity", "child")][2:]
+        assert {data["run"] for data in later} == {2}
+
+    def test_one_that_began_before_the_answers_had_more_goes_on(self) -> None:
+        assert deletion(check_deletion={"ready": True}).result == {"status": "deleted"}
 
     def test_each_delete_has_a_removal_of_its_own(self) -> None:
         [child] = [task for task in deletion().context.scheduled if task.kind == "child"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orchestrators.calls import MAX_ATTEMPTS
 from orchestrators.search import search_orchestrator
+from shared.clients.capacity import SILENCE
 from shared.domain import functions as names
 from tests.orchestrators.fake_context import Play, in_turn, play
-from tests.orchestrators.searches import CLUSTER, REF, SEARCH, answers
+from tests.orchestrators.searches import CLUSTER, REF, SEARCH, advanced, answers
 
 WAITING = {"decision": "wait", "phase": "waiting_for_cluster", "reason": "cluster c is stopped", "seconds": 1800}
 COLD = {"decision": "admit", "warm": False, "layout": 2}
@@ -173,11 +175,26 @@ class TestWaiting:
         waits = [WAITING] * (ready_after // 15)
         assert search(check_admission=in_turn(*waits, WARM)).result == {"phase": phase}
 
+    CAPACITY = WAITING | {"phase": "waiting_for_capacity", "reason": "10 searches are active", "seconds": 180}
+
     def test_each_reason_has_a_deadline_of_its_own(self) -> None:
-        capacity = WAITING | {"phase": "waiting_for_capacity", "reason": "10 searches are active", "seconds": 60}
-        waits = in_turn(*[WAITING] * 100, *[capacity] * 4, WARM)
-        assert search(check_admission=waits).result == {"phase": "completed"}
-        assert search(check_admission=in_turn(*[WAITING] * 100, *[capacity] * 5, WARM)).result == {"phase": "failed"}
+        def after(capacity: int) -> Any:
+            return search(check_admission=in_turn(*[WAITING] * 100, *[self.CAPACITY] * capacity, WARM)).result
+
+        assert after(3) == {"phase": "completed"}
+        assert after(4) == {"phase": "failed"}
+
+    def test_for_a_slot_it_asks_once_a_minute(self) -> None:
+        """Often enough to keep its place in the line, which is lost after 90 s of silence."""
+        played = search(check_admission=in_turn(self.CAPACITY, self.CAPACITY, WAITING, WARM))
+        assert played.context.waits() == [60, 60, 15]
+        assert timedelta(seconds=60) < SILENCE
+
+    def test_and_at_once_when_a_slot_is_free(self) -> None:
+        waits = in_turn(self.CAPACITY, WARM)
+        played = play(search_orchestrator, SEARCH, answers(check_admission=waits), wakes=(7.0,))
+        assert played.context.seconds == 7
+        assert played.result == {"phase": "completed"}
 
     def test_a_wake_up_ends_the_pause(self) -> None:
         waits = in_turn(WAITING, WAITING, WARM)
@@ -203,6 +220,14 @@ class TestResultsGate:
         played = search(check_results=in_turn(self.CLOSED, self.CLOSED, self.OPEN))
         assert played.context.waits() == [2, 2]
         assert played.result == {"phase": "completed"}
+
+    def test_a_cancel_meanwhile_ends_it(self) -> None:
+        def marked(data: dict[str, Any]) -> dict[str, Any]:
+            return advanced(data) if "phase" in data else {"phase": "cancelling", "cancelled": True}
+
+        played = search(check_results=self.CLOSED, advance_search=marked)
+        assert played.result == {"phase": "cancelled"}
+        assert len(played.context.calls(names.CHECK_RESULTS)) == 1
 
     def test_nothing_is_merged_before_it_opens(self) -> None:
         called = search(check_results=in_turn(self.CLOSED, self.OPEN)).context.names()

@@ -174,6 +174,17 @@ class TestCancelMarker:
 
         assert_cancelled(search(create_search_jobs={"error": BROKEN}, advance_search=marked))
 
+    @pytest.mark.parametrize("step", STEPS)
+    def test_a_failure_that_comes_while_it_is_cancelled_leads_to_cancelled(self, step: str) -> None:
+        """The row then refuses the error (``cancelling`` does not become ``failed``) and answers as it stands."""
+
+        def marked(data: dict[str, Any]) -> dict[str, Any]:
+            return {"phase": "cancelling", "cancelled": True} if "error" in data else advanced(data)
+
+        played = search(advance_search=marked, **{step: {"error": BROKEN}})
+        assert_cancelled(played)
+        assert played.context.calls(names.STOP_SEARCH_JOBS) == []
+
     def test_results_that_were_published_before_it_stay(self) -> None:
         def marked(data: dict[str, Any]) -> dict[str, Any]:
             return {"phase": data["phase"], "cancelled": data["phase"] == "completed"}
@@ -181,3 +192,74 @@ class TestCancelMarker:
         played = search(advance_search=marked)
         assert played.result == {"phase": "completed"}
         assert played.context.calls(names.REMOVAL_ORCHESTRATOR) == []
+
+
+def assert_ended_quietly(played: Play) -> None:
+    """Nothing was stopped, removed or published for a search that is not this run's any more."""
+    assert played.result == {"phase": "superseded"}
+    touching = (names.STOP_SEARCH_JOBS, names.REMOVAL_ORCHESTRATOR, names.PUBLISH_RESULTS, names.WAKE_WAITING)
+    assert not set(played.context.names()) & set(touching)
+
+
+class TestSuperseded:
+    """The search has another run, or has ended otherwise."""
+
+    def test_admission_says_so(self) -> None:
+        played = search(check_admission={"decision": "superseded"})
+        assert_ended_quietly(played)
+        assert played.context.names() == [names.CHECK_ADMISSION]
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {"phase": "preparing", "cancelled": False, "superseded": True},
+            {"phase": "cancelling", "cancelled": False, "superseded": True},
+            {"phase": "failed", "cancelled": False, "superseded": False},
+            {"phase": "cancelled", "cancelled": True, "superseded": False},
+            {"phase": "completed", "cancelled": False, "superseded": False},
+            {"phase": "deleting", "cancelled": False, "superseded": False},
+        ],
+        ids=["retried", "revived to be cancelled", "failed", "cancelled", "completed", "deleted"],
+    )
+    @pytest.mark.parametrize("at", TestCancelMarker.PHASES)
+    def test_whichever_step_hears_it_is_the_last(self, at: str, row: dict[str, Any]) -> None:
+        def superseded(data: dict[str, Any]) -> dict[str, Any]:
+            return row if data.get("phase") == at else advanced(data)
+
+        played = search(check_admission=COLD, advance_search=superseded)
+        assert_ended_quietly(played)
+        assert played.context.calls(names.ADVANCE_SEARCH)[-1]["phase"] == at
+
+    def test_while_it_waits(self) -> None:
+        waiting = {"decision": "wait", "phase": "waiting_for_cluster", "reason": "stopped", "seconds": 1800}
+        played = search(check_admission=in_turn(waiting, waiting, {"decision": "superseded"}))
+        assert_ended_quietly(played)
+        assert played.context.seconds == 30
+
+    def test_while_it_is_warmed(self) -> None:
+        def superseded(data: dict[str, Any]) -> dict[str, Any]:
+            return advanced(data) if "phase" in data else {"phase": "preparing", "superseded": True}
+
+        going_on = answers(check_admission=COLD, advance_search=superseded)
+        played = play(search_orchestrator, SEARCH, going_on, takes={names.WARMUP_ORCHESTRATOR: 600.0}, wakes=(7.0,))
+        assert_ended_quietly(played)
+        assert played.context.seconds == 7
+
+    def test_at_its_very_end(self) -> None:
+        def superseded(data: dict[str, Any]) -> dict[str, Any]:
+            return {"phase": "running", "superseded": True} if data.get("phase") == "completed" else advanced(data)
+
+        assert search(advance_search=superseded).result == {"phase": "superseded"}
+
+    def test_a_failure_is_not_held_against_the_next_run(self) -> None:
+        def superseded(data: dict[str, Any]) -> dict[str, Any]:
+            return {"phase": "preparing", "superseded": True} if "error" in data else advanced(data)
+
+        played = search(create_search_jobs={"error": BROKEN}, advance_search=superseded)
+        assert played.result == {"phase": "superseded"}
+        assert played.context.calls(names.STOP_SEARCH_JOBS) == []
+
+    def test_a_failure_that_is_written_again_is_still_this_runs(self) -> None:
+        """The engine may deliver the write twice: the second one finds the search failed."""
+        played = search(create_search_jobs={"error": BROKEN})
+        assert_failed(played)

@@ -32,6 +32,13 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready http://", flush=True)
 time.sleep(600)
 """
+TALKS = """
+import time
+print("ready http://", flush=True)
+for number in range(10**9):
+    print("line", number, "x" * 500, flush=True)
+    time.sleep(0.0005)
+"""
 FLAPS = "import time; print('ready http://', flush=True); time.sleep(0.05)"
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +20,7 @@ from rich.console import Console
 from local.demo import compare, sample, search
 from local.demo.api import Api, DemoError
 from local.demo.screen import Screen
+from tests.stack.programs import own_environment, wait_until
 
 ERROR = {"code": "unknown_database", "message": "there is no database x", "hint": "upload it"}
 
@@ -187,6 +192,38 @@ class TestComparing:
         assert not sample.built(tmp_path / "database"), "the second time it is there"
         rows = compare.run_unsharded(tmp_path / "database")
         assert len(compare.best_hits(rows, count=100)) == 39, "one of the 40 queries is random"
+
+
+class TestInterruption:
+    def test_ctrl_c_while_it_is_loaded_is_an_end_like_others(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "local.demo", "--free-ports"]
+        environment = own_environment(STACK_HOME=str(tmp_path))
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process:
+            wait_until(lambda: catches(process.pid, signal.SIGHUP), "it takes signals")
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=30)[0]
+        assert process.returncode == 128 + signal.SIGINT
+        assert "Stopped (SIGINT)" in output
+        assert "Traceback" not in output
+
+    def test_what_an_interrupted_one_has_half_built_goes(self, tmp_path: Path) -> None:
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        left, others = tmp_path / f"database.{gone.pid}.new", tmp_path / f"database.{os.getppid()}.new"
+        for folder in (left, others, tmp_path / "database"):
+            folder.mkdir()
+        assert not sample.built(tmp_path / "database")
+        assert not left.exists()
+        assert others.exists(), "its process builds still"
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 class TestScreen:

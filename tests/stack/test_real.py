@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -49,9 +51,26 @@ class TestStorage:
             assert blob.download_blob().readall() == b">q\nACGT\n"
 
 
+class TestCommandLines:
+    def test_no_secret_is_on_one(self, stack: Stack) -> None:
+        given = b"\0".join(
+            Path(f"/proc/{pid}/cmdline").read_bytes()
+            for name, pid in stack.stack_json["pids"].items()
+            if name != "supervisor"
+        )
+        assert b"local.azure" in given
+        for secret in asdict(stack.identity).values():
+            assert secret.encode() not in given
+
+
 class TestCluster:
     def test_kubectl_works_with_the_kubeconfig(self, stack: Stack) -> None:
         assert len(kubectl(stack, "get", "nodes", "-l", "workload=blast", "-o", "name").stdout.split()) == 4
+
+    def test_nodes_are_in_the_region_that_the_app_is_told(self, stack: Stack) -> None:
+        region = app_settings(PORTS, stack.identity)["ELB_REGION"]
+        found = kubectl(stack, "get", "nodes", "-l", f"topology.kubernetes.io/region={region}", "-o", "name").stdout
+        assert len(found.split()) == 4
 
     def test_arm_switches_it_off_and_on(self, stack: Stack) -> None:
         described = stack.stack_json
@@ -117,6 +136,7 @@ class TestFolder:
         if not azcopy.exists():
             pytest.skip("AzCopy is not installed: make setup")
         assert not azcopy.is_symlink()
+        assert os.access(home.tools / "elastic-blast", os.X_OK)
         done = subprocess.run([azcopy, "--version"], capture_output=True, text=True, env={"HOME": str(tmp_path)})
         assert done.stdout.startswith("azcopy version")
 

@@ -17,8 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INPUTS = ("requirements.txt", "requirements-dev.txt", "constraints.txt", "package.json", "package-lock.json")
 AZCOPY = "node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
 
-# Makes a .venv whose python is this same file, and notes each installation. A file "offline" makes an installation fail,
-# a file "stuck" makes it wait half-way; "half" in the .venv is what such a one leaves there.
+# Makes a .venv whose python is this same file, and notes each installation. A file "offline" makes an installation
+# fail, a file "stuck" makes it wait half-way; "half" in the .venv is what such a one leaves there.
 PYTHON = """#!/bin/sh
 case "$*" in
     *realpath*) echo "$0" ;;
@@ -220,6 +220,18 @@ def test_packages_that_somebody_installed_are_accepted(checkout: Checkout) -> No
     assert checkout.set_up()[0] == 0
     assert checkout.installed == ["pip"]
     assert os.access(azcopy, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "said"), [("down", 0, "There was no stack to stop."), ("status", 2, "The stack is not up.")]
+)
+def test_asking_and_ending_install_nothing(checkout: Checkout, target: str, code: int, said: str) -> None:
+    shutil.copy(REPOSITORY / "Makefile", checkout.root)
+    before = sorted(checkout.root.rglob("*"))
+    done = subprocess.run(["make", "-C", str(checkout.root), target], capture_output=True, text=True)
+    assert (done.returncode, checkout.installed) == (code, []), done.stderr
+    assert said in done.stdout
+    assert sorted(checkout.root.rglob("*")) == before
 
 
 def test_two_at_once_install_once(checkout: Checkout) -> None:

@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from tests.stack.programs import (
     FLAPS,
     NEVER_READY,
     SERVER,
+    TALKS,
     WRONG_SETTING,
     component,
     is_alive,
@@ -97,12 +100,23 @@ class TestUp:
             monkeypatch.setenv(name, "from a developer's shell")
         with Stack(tmp_path, make_components=making(SERVER)):
             environment = seen(tmp_path, "cluster")["environment"]
-        assert set(environment) <= {"PATH", "HOME", "LANG", "LC_CTYPE", "PYTHONUNBUFFERED", "ELB_STACK_ID", "PORTS"}
+        kept = {"PATH", "HOME", "LANG", "LC_CTYPE", "LD_LIBRARY_PATH", "PYTHONUNBUFFERED", "ELB_STACK_ID", "PORTS"}
+        assert set(environment) <= kept
+
+    def test_where_libraries_are_is_inherited(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        with Stack(tmp_path, make_components=making(SERVER)):
+            assert seen(tmp_path, "cluster")["environment"]["LD_LIBRARY_PATH"] == str(tmp_path)
 
     def test_secrets_are_the_owners_alone(self, stack: Stack) -> None:
         home = stack.home
         for path in (home.identity, home.kubeconfig, home.stack_env, home.stack_json):
             assert path.stat().st_mode & 0o077 == 0, path
+
+    def test_folders_are_the_owners_alone(self, tmp_path: Path) -> None:
+        Home(tmp_path).logs.mkdir(mode=0o755)
+        with Stack(tmp_path, make_components=making(SERVER)) as stack:
+            assert [folder.stat().st_mode & 0o777 for folder in (stack.home.logs, stack.home.state)] == [0o700, 0o700]
 
     def test_a_second_one_in_the_same_folder_is_refused(self, stack: Stack) -> None:
         with pytest.raises(AlreadyUpError) as refused, Stack(stack.home.root):
@@ -120,6 +134,26 @@ class TestUp:
             one.wait_ready()
             assert is_alive(other.stack_json["pids"]["cluster"])
             assert holder(one.home.lock) == holder(other.home.lock) == os.getpid()
+
+
+class TestFront:
+    @pytest.mark.parametrize(("has_page", "path"), [(True, "/"), (False, "/api/health")])
+    def test_the_page_when_there_is_one_else_the_health(self, has_page: bool, path: str) -> None:
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if has_page or self.path != "/" else 404)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+            at = f"http://127.0.0.1:{server.server_port}"
+            try:
+                assert commands.front({"page": f"{at}/", "api": f"{at}/api"}) == f"{at}{path}"
+            finally:
+                server.shutdown()
 
 
 class TestStart:
@@ -228,6 +262,20 @@ class TestKeepingUp:
             assert seen(tmp_path, "host")["environment"]["A"] == "2"
 
 
+class TestLogs:
+    def test_one_that_is_written_for_ever_stays_small(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("local.stack.process.LOG_LIMIT_BYTES", 50_000)
+        log = Home(tmp_path).log("cluster")
+        with Stack(tmp_path, make_components=making(TALKS)) as stack:
+            pid = stack.stack_json["pids"]["cluster"]
+            wait_until(lambda: log.with_suffix(".log.1").exists(), "the log was begun anew")
+            first = log.with_suffix(".log.1").stat().st_mtime_ns
+            wait_until(lambda: log.with_suffix(".log.1").stat().st_mtime_ns != first, "and again")
+            wait_until(lambda: log.read_bytes().startswith(b"line "), "it goes on at the beginning")
+            assert log.stat().st_size < 5_000_000
+            assert stack.stack_json["pids"]["cluster"] == pid
+
+
 class TestDown:
     def test_nothing_is_left(self, tmp_path: Path) -> None:
         with Stack(tmp_path, make_components=making(SERVER, SERVER)) as stack:
@@ -272,6 +320,38 @@ class TestDown:
         assert commands.down(Home(tmp_path)) == 0
         assert not any(is_alive(pid) for pid in pids.values() if pid != owner.pid)
         assert owner.wait(10) == 0
+
+    def test_down_waits_until_a_starting_one_says_who_it_is(
+        self, owner: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers = [0, 0, 0]
+        monkeypatch.setattr(commands, "holder", lambda lock: answers.pop() if answers else holder(lock))
+        assert commands.down(Home(tmp_path)) == 0
+        assert owner.wait(10) == 0
+
+    def test_down_touches_nothing_of_one_that_does_not_say(
+        self,
+        owner: subprocess.Popen[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(commands, "_NAMELESS_SECONDS", 0.1)
+        monkeypatch.setattr(commands, "holder", lambda _: 0)
+        assert commands.down(Home(tmp_path)) == 1
+        assert "try again" in capsys.readouterr().err
+        assert owner.poll() is None
+        assert is_alive(json.loads(Home(tmp_path).stack_json.read_text())["pids"]["arm"])
+
+    def test_a_supervisor_that_ends_before_it_is_asked_is_no_failure(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        answers = [gone.pid, gone.pid]
+        monkeypatch.setattr(commands, "_DOWN_SECONDS", 0)
+        monkeypatch.setattr(commands, "holder", lambda _: answers.pop() if answers else None)
+        assert commands.down(Home(tmp_path)) == 0
 
     def test_down_without_a_stack_is_no_failure(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert commands.down(Home(tmp_path)) == 0

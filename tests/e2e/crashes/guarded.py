@@ -89,9 +89,9 @@ class Guarded:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
-    def submit_once(self, **change: Any) -> None:
+    def submit_once(self, key: str = "", **change: Any) -> None:
         """Submit as a client does that goes away when its answer is lost."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         try:
             self.product.http.post("/blast/jobs", json=submit_body(**change), headers=headers)
         except httpx.TransportError:

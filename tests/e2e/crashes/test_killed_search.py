@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,17 +121,44 @@ def test_a_search_that_waits_for_a_slot_when_the_host_is_killed_waits_on_and_com
 
 
 @pytest.mark.proves("F6")
-@pytest.mark.parametrize("name", ["after the idempotency and job rows", "after the query is stored"])
-def test_a_search_that_never_began_and_that_nobody_asks_for_again_is_begun_by_the_timer(
-    guarded: Guarded, name: str
-) -> None:
-    tripwires = guarded.tripwires
-    mark, pid, scope = tripwires.mark(), guarded.host_pid, tripwires.next_search()
-    wire = tripwires.set(Tripwire(guarded.kill_host(), **POINTS[name].request))
-    guarded.submit_once()
-    wait_killed(guarded, pid, wire)
-    job_id = wait_for(lambda: scope.job_id, 5, "the search's id")
+def test_a_search_that_never_began_and_that_nobody_asks_for_again_is_begun_by_the_timer(guarded: Guarded) -> None:
+    mark = guarded.tripwires.mark()
+    job_id = _submit_and_die(guarded, "after the query is stored")
     guarded.set_column(job_id, created_at=now_plus(-60))
     guarded.reconcile()
     guarded.wait_end(job_id)
     assert_exactly_one_of_everything(guarded, job_id, mark)
+
+
+@pytest.mark.proves("S2")
+def test_a_search_without_its_query_waits_for_its_caller_to_ask_again(guarded: Guarded) -> None:
+    mark, key = guarded.tripwires.mark(), uuid.uuid4().hex
+    job_id = _submit_and_die(guarded, "after the idempotency and job rows", key)
+    guarded.set_column(job_id, created_at=now_plus(-60))
+    looked = guarded.tripwires.set(Tripwire(None, service="blob", path=f"/queries.*comp=list.*{job_id}"))
+    guarded.reconcile()
+    looked.wait()
+    assert guarded.row(job_id)["phase"] == "preparing"
+    assert guarded.submit(key) == job_id
+    guarded.wait_end(job_id)
+    assert_exactly_one_of_everything(guarded, job_id, mark)
+
+
+@pytest.mark.proves("F6")
+def test_a_search_without_its_query_that_nobody_asks_for_again_fails_with_the_reason(guarded: Guarded) -> None:
+    job_id = _submit_and_die(guarded, "after the idempotency and job rows")
+    guarded.set_column(job_id, created_at=now_plus(-86_400))
+    guarded.reconcile()
+    assert guarded.wait_end(job_id)["status"] == "failed"
+    assert guarded.error(job_id)["code"] == "query_missing"
+    assert guarded.jobs(job_id) == []
+    guarded.wait_rows(job_id)
+
+
+def _submit_and_die(guarded: Guarded, name: str, key: str = "") -> str:
+    """A submit whose host dies and whose caller goes away; the search's id."""
+    pid, scope = guarded.host_pid, guarded.tripwires.next_search()
+    wire = guarded.tripwires.set(Tripwire(guarded.kill_host(), **POINTS[name].request))
+    guarded.submit_once(key)
+    wait_killed(guarded, pid, wire)
+    return wait_for(lambda: scope.job_id, 5, "the search's id")

@@ -109,7 +109,7 @@ def zz_root(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="start/{orchestrator}/{instance}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """Start an orchestration; 409 when the id has been used."""
+    """Start an orchestration; 409 when one of that id runs."""
     body = req.get_body()
     try:
         await client.schedule_new_orchestration(

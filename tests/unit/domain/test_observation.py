@@ -89,6 +89,32 @@ class TestCreating:
         assert found.progress == Progress(total=2, pending=1, running=1)
 
 
+class TestStuck:
+    def test_a_pod_without_an_image_fails_the_search(self) -> None:
+        waiting = pod("a", "Pending", created=ago(minutes=11), waiting=("ImagePullBackOff", "no such image"))
+        found = seen([job("a", active=1), done("b")], [waiting])
+        assert found.outcome is Outcome.FAILED
+        assert found.failure is not None
+        assert found.failure.code == "image_pull_failed"
+
+    def test_a_pod_that_no_node_takes_fails_it_too(self) -> None:
+        waiting = pod("a", "Pending", created=ago(minutes=31), conditions=[UNSCHEDULABLE])
+        found = seen([job("a", active=1), done("b")], [waiting])
+        assert found.failure is not None
+        assert found.failure.code == "cannot_be_scheduled"
+
+    def test_while_there_is_hope_it_says_what_it_waits_for(self) -> None:
+        waiting = pod("a", "Pending", created=ago(minutes=9), waiting=("ImagePullBackOff", "no such image"))
+        found = seen([job("a", active=1), done("b")], [waiting])
+        assert (found.outcome, found.waiting_reason) == (Outcome.RUNNING, "ImagePullBackOff: no such image")
+
+    def test_a_job_that_failed_is_the_better_reason(self) -> None:
+        waiting = pod("a", "Pending", created=ago(minutes=31), conditions=[UNSCHEDULABLE])
+        found = seen([job("a", active=1), job("b", FAILED, failed=1)], [waiting])
+        assert found.failure is not None
+        assert found.failure.code != "cannot_be_scheduled"
+
+
 class TestSubmittedAndRunning:
     def test_no_pod_runs_yet(self) -> None:
         found = seen([job("a", active=1), job("b")], [pod("a", "Pending")])
@@ -115,6 +141,12 @@ class TestSubmittedAndRunning:
         found = seen([done("a"), job("b", active=1, failed=1)], [pod("b", "Failed", ended=(5, "Error"))])
         assert found.outcome is Outcome.RUNNING
         assert found.progress.failed == 0
+
+    def test_more_jobs_than_expected_must_all_succeed(self) -> None:
+        """A Job of the search that is there counts, whatever the row says."""
+        found = seen([done("a"), done("b"), job("c", active=1)], [pod("c")])
+        assert (found.outcome, found.progress) == (Outcome.RUNNING, Progress(total=3, running=1, succeeded=2))
+        assert seen([done("a"), done("b"), done("c")]).outcome is Outcome.DONE
 
     def test_fewer_jobs_than_expected_while_some_run(self) -> None:
         found = seen([job("a", active=1)], [pod("a")], search(expected_jobs=3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from shared.domain.search import (
     request_cancel,
     retried,
 )
-from shared.domain.states import TERMINAL, Phase, Status, StepName, StepStatus
+from shared.domain.states import TERMINAL, WAITING, Phase, Status, StepName, StepStatus
 from tests.unit.domain.objects import CLUSTER, JOB_ID, NOW, search
 
 LATER = NOW + timedelta(seconds=10)
@@ -61,9 +62,17 @@ def test_the_whole_way() -> None:
 
 
 @pytest.mark.parametrize("phase", WHOLE_WAY)
-def test_entering_twice_changes_nothing(phase: Phase) -> None:
+def test_entering_twice_changes_nothing_but_when_a_waiting_search_was_last_seen(phase: Phase) -> None:
     once = enter_phase(search(), phase, NOW)
-    assert enter_phase(once, phase, LATER) == once
+    assert enter_phase(once, phase, LATER) == replace(once, checked_at=LATER if phase in WAITING else None)
+
+
+@pytest.mark.parametrize("phase", sorted(WAITING))
+def test_each_time_it_asks_is_kept_while_it_waits(phase: Phase) -> None:
+    waiting = enter_phase(enter_phase(search(), phase, NOW), phase, LATER)
+    assert waiting.checked_at == LATER
+    assert waiting.started_at == NOW
+    assert enter_phase(waiting, Phase.CONFIGURING, LATER + timedelta(1)).checked_at == LATER
 
 
 def test_a_late_phase_changes_nothing() -> None:
@@ -112,9 +121,25 @@ def test_failing(phase: Phase) -> None:
     assert complete(once, LATER, EXPIRES) == once
 
 
-def test_a_search_that_is_being_deleted_does_not_fail() -> None:
-    found = search(phase=Phase.DELETING)
+@pytest.mark.parametrize("phase", [Phase.DELETING, Phase.DELETE_FAILED, Phase.CANCELLING])
+def test_a_search_that_is_being_deleted_or_cancelled_does_not_fail(phase: Phase) -> None:
+    found = search(phase=phase)
     assert fail(found, ERROR, LATER) == found
+
+
+def test_a_cancel_during_which_something_fails_is_still_a_cancel() -> None:
+    cancelling = request_cancel(enter_phase(search(), Phase.RUNNING, NOW), NOW)
+    found = cancelled(fail(cancelling, ERROR, LATER), LATER)
+    assert (found.phase, found.error) == (Phase.CANCELLED, None)
+
+
+class TestUnfinished:
+    @pytest.mark.parametrize("phase", Phase)
+    def test_what_somebody_must_still_bring_to_its_end(self, phase: Phase) -> None:
+        found = search(phase=phase)
+        ended = phase in TERMINAL
+        assert found.is_active == (not ended and phase not in (Phase.DELETING, Phase.DELETE_FAILED))
+        assert found.is_unfinished == (not ended and phase is not Phase.DELETE_FAILED)
 
 
 def test_a_step_with_what_it_did() -> None:
@@ -168,8 +193,16 @@ class TestRetry:
         cleared = (again.error, again.cancel_requested_at, again.completed_at, again.expected_jobs)
         assert cleared == (None, None, None, None)
         assert again.jobs_created_at is None
+        assert again.attempt_started_at == LATER
+        assert again.created_at == before.created_at
         assert statuses(again)["preparing"] == "running"
         assert retried(again, LATER) == again
+
+    @pytest.mark.parametrize("phase", [Phase.FAILED, Phase.CANCELLED])
+    def test_never_once_it_is_to_be_deleted(self, phase: Phase) -> None:
+        """The delete waits for its end, and would take the new attempt apart."""
+        found = search(phase=phase, delete_run=1)
+        assert retried(found, LATER) == found
 
 
 class TestClusterRef:

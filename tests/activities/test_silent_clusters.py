@@ -1,0 +1,118 @@
+"""What a look leaves that could not be taken: rows that say that they are old, an end only when it is certain."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
+from shared.domain.states import Phase
+from tests.activities.fakes import World
+from tests.activities.test_observation import lists, look, row
+from tests.activities.worlds import CLUSTER, ago, put_running_search
+
+
+class TestUnreachable:
+    ERRORS: tuple[ElbError, ...] = (
+        TransientError("kube_unreachable", "the cluster did not answer"),
+        TransientError("kube_denied", "403"),
+        PermanentError("kube_refused", "400"),
+        NotFoundError("cluster_not_found", "there is no cluster"),
+    )
+
+    @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+    @pytest.mark.parametrize("kind", ["jobs", "pods"])
+    def test_no_state_changes_but_every_row_says_that_it_is_old_and_why(
+        self, world: World, kind: str, error: ElbError
+    ) -> None:
+        searches = [put_running_search(world, number, phase=Phase.SUBMITTED) for number in (1, 2)]
+        world.cluster.fail("list", kind, error)
+        assert look(world, searches[0]) == {"state": "active"}
+        for before in searches:
+            after = row(world, before)
+            assert after.stale_reason == error.message
+            assert (after.phase, after.progress, after.jobs) == (before.phase, before.progress, before.jobs)
+            assert after.observed_at == before.observed_at
+        assert world.durable.woken == []
+
+    def test_the_first_success_makes_them_fresh_again(self, world: World) -> None:
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        look(world, search)
+        world.cluster.errors.clear()
+        world.clusters.set(CLUSTER, observed_at=ago(6))
+        look(world, search)
+        after = row(world, search)
+        assert after.stale_reason is None
+        assert after.observed_at is not None
+
+    def test_it_is_not_asked_more_often_for_it(self, world: World) -> None:
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        for _ in range(5):
+            look(world, search)
+        assert lists(world) == 1
+
+
+class TestCertainEnd:
+    """A cluster that does not answer, and of which Azure says for certain that it will not."""
+
+    SILENT = TransientError("kube_unreachable", "the cluster did not answer")
+
+    @pytest.fixture(autouse=True)
+    def silent(self, world: World) -> None:
+        world.cluster.fail("list", "jobs", self.SILENT)
+
+    def deleted(self, world: World) -> None:
+        """The cluster is not there any more."""
+        world.arm.failing = NotFoundError("cluster_not_found", "there is no cluster")
+
+    def stopped(self, world: World) -> None:
+        """Somebody stopped the cluster."""
+        world.arm.power = "Stopped"
+
+    @pytest.mark.parametrize("end", ["deleted", "stopped"])
+    @pytest.mark.parametrize("phase", [Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING])
+    def test_a_search_on_it_fails_and_says_why(self, world: World, end: str, phase: Phase) -> None:
+        search = put_running_search(world, phase=phase)
+        getattr(self, end)(world)
+        seen = look(world, search)
+        assert (seen["state"], seen["error"]["code"]) == ("failed", f"cluster_{end}")
+        assert seen["error"]["hint"]
+        assert row(world, search) == search  # its own orchestration writes the end
+
+    @pytest.mark.parametrize("end", ["deleted", "stopped"])
+    def test_the_monitors_of_the_others_are_woken_to_ask_for_themselves(self, world: World, end: str) -> None:
+        own, other = put_running_search(world), put_running_search(world, 2, run=3)
+        getattr(self, end)(world)
+        look(world, own)
+        assert world.durable.woken == [f"monitor-{other.job_id}-3"]
+        world.clusters.set(CLUSTER, observed_at=ago(6))
+        assert look(world, other)["error"]["code"] == f"cluster_{end}"
+
+    def test_one_that_is_not_watched_is_only_said_to_be_old(self, world: World) -> None:
+        own, exporting = put_running_search(world), put_running_search(world, 2, phase=Phase.EXPORTING)
+        self.stopped(world)
+        look(world, own)
+        assert row(world, exporting).stale_reason == self.SILENT.message
+        assert world.durable.woken == []
+
+    @pytest.mark.parametrize("power", ["Running", ""])
+    @pytest.mark.parametrize("provisioning", ["Succeeded", "Starting", "Stopping", "Failed", "Updating"])
+    def test_while_it_may_come_back_nothing_ends(self, world: World, power: str, provisioning: str) -> None:
+        search = put_running_search(world)
+        world.arm.power, world.arm.provisioning = power, provisioning
+        assert look(world, search) == {"state": "active"}
+        assert row(world, search).stale_reason == self.SILENT.message
+
+    @pytest.mark.parametrize(
+        "error", [TransientError("arm_unavailable", "503"), PermanentError("arm_denied", "403")], ids=lambda e: e.code
+    )
+    def test_an_azure_that_does_not_tell_ends_nothing(self, world: World, error: ElbError) -> None:
+        search = put_running_search(world)
+        world.arm.failing = error
+        assert look(world, search) == {"state": "active"}
+
+    def test_azure_is_not_asked_about_a_cluster_that_answers(self, world: World) -> None:
+        world.cluster.errors.clear()
+        self.deleted(world)
+        assert look(world, put_running_search(world)) == {"state": "active"}
