@@ -31,6 +31,7 @@ from shared.clients.table_rows import SEARCHES, Tables, translated
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
 from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
+from shared.telemetry import log_event
 
 STATE_CONTAINER = "elb-state"
 _WRITE_TRIES = 12
@@ -225,7 +226,14 @@ class TableSearchStore:
         """
         found = []
         for row in self._index.unfinished(cluster_key):
-            search = self._pointed_at(row)
+            try:
+                search = self._pointed_at(row)
+            except TransientError as error:
+                if error.code != "payload_missing":
+                    raise
+                # Written anew just now, or lost: this search is left out, the others of its cluster are not.
+                log_event("payload_missing", job_id=row["job_id"])
+                continue
             if search is not None and search.is_unfinished:
                 found.append(search)
             else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.stack.stack import Stack
-from tests.e2e.product import Product
+from tests.e2e.product import Product, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def product(tmp_path_factory: pytest.TempPathFactory, sample_database: Path) -> 
 
 @dataclass(frozen=True)
 class SlowSearch:
-    """A search that was submitted with slow pods."""
+    """A search that was submitted with slow pods, and whose host was killed while they ran."""
 
     product: Product
     job_id: str
@@ -43,12 +43,16 @@ class SlowSearch:
 
 @pytest.fixture(scope="session")
 def slow_search(tmp_path_factory: pytest.TempPathFactory, sample_database: Path) -> Iterator[SlowSearch]:
-    """A search whose BLAST takes 90 s, on a stack of its own whose host may be killed."""
+    """A search whose BLAST takes 90 s, on a stack of its own; its host is killed in the middle and starts again."""
     with Stack(tmp_path_factory.mktemp("slow"), fresh=True) as stack:
         product = Product(stack, sample_database)
         product.prepare()
         product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 90})
-        yield SlowSearch(product, product.submit(title="slow"))
+        job_id = product.submit(title="slow")
+        wait_for(lambda: product.detail(job_id)["phase"] == "running" or None, 60, "a running pod")
+        stack.kill_host()
+        stack.wait_ready()
+        yield SlowSearch(product, job_id)
         product.close()
 
 

@@ -160,11 +160,13 @@ class Guarded:
         return sorted(kinds)
 
     def wait_rows(self, job_id: str) -> None:
-        """Wait until the rows are those of an ended search: the index of the active ones is written after the row.
+        """Wait until the rows are those of an ended search: whoever asks for the active ones drops it from their index.
 
         Raises:
             TimeoutError: they are others.
         """
+        if self.rows_of(job_id) != ROWS_OF_AN_ENDED_SEARCH:
+            self.reconcile()
         wait_for(lambda: self.rows_of(job_id) == ROWS_OF_AN_ENDED_SEARCH or None, 10, f"right rows of {job_id}")
 
     def error(self, job_id: str) -> dict[str, Any]:
