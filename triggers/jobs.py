@@ -66,12 +66,11 @@ def submit(
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
     if created or search.phase is Phase.PREPARING:
         # Also for a repeated request: the first one may have died between its row and here.
+        why = f"clone of {cloned_from}" if cloned_from else ""
+        clients().events.add(search.job_id, Event(search.created_at, "submitted", caller.owner, why))
         blobs = clients().blobs(search.cluster.storage_account)
         blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
         start_orchestration(search, DurableOrchestrations(client))
-    if created:
-        why = f"clone of {cloned_from}" if cloned_from else ""
-        clients().events.add(search.job_id, Event(search.created_at, "submitted", caller.owner, why))
     log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
     return accepted({"job_id": search.job_id}, f"/api/blast/jobs/{search.job_id}")
 
