@@ -93,13 +93,17 @@ def check_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
         return {"state": "missing"}
-    if search.cancel_requested_at is not None:
-        return {"state": "cancelled"}
     if not search.is_active or search.run != data["run"]:
         return {"state": "ended"}
+    # Also for a search that is to be cancelled: the id that the command uses is needed to find what it has made.
     kube = clients().kube(search.cluster)
     name = helper_name(search.job_id, search.attempt, int(data.get("number", 1)))
     look = _look(kube, name, search.job_id)
+    alias = _free_alias(search, look.alias)
+    if alias and alias not in search.aliases:
+        _note_alias(search, data["run"], alias)
+    if search.cancel_requested_at is not None:
+        return {"state": "cancelled"}
     if look.unmarked_bytes is not None:
         log_event(
             "cli_exit_marker_missing",
@@ -111,7 +115,7 @@ def check_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
     if look.state in (HelperState.SUCCEEDED, HelperState.FAILED):
         log_event("cli_submit_ended", job_id=search.job_id, job=name, code=look.code, alias=look.alias)
     log = {"log": look.log} if data.get("with_log") else {}
-    return {**look.to_dict(), "alias": _free_alias(search, look.alias), **log}
+    return {**look.to_dict(), "alias": alias, **log}
 
 
 def remove_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
@@ -145,17 +149,25 @@ def register_cli_search(data: dict[str, Any]) -> dict[str, Any]:
     search = clients().searches.get(data["owner"], data["job_id"])
     if search.run != data["run"]:  # a retry has a command, and an alias, of its own
         return {"aliases": list(search.aliases)}
-    if alias and not clients().searches.add_alias(data["owner"], data["job_id"], alias):
-        alias = ""  # somebody else's by now: the search then counts on the label that it gave to the command
+    if alias:
+        _note_alias(search, data["run"], alias)
 
     def change(row: Search) -> Search:
-        if row.run != data["run"]:
-            return row
-        aliases = row.aliases if not alias or alias in row.aliases else (*row.aliases, alias)
-        return replace(row, jobs_created_at=row.jobs_created_at or now, aliases=aliases)
+        return replace(row, jobs_created_at=row.jobs_created_at or now) if row.run == data["run"] else row
 
     row = clients().searches.update(data["owner"], data["job_id"], change)
     return {"aliases": list(row.aliases)}
+
+
+def _note_alias(search: Search, run: int, alias: str) -> None:
+    """Write by which other id the command's objects go; not one that is somebody else's by now."""
+    if not clients().searches.add_alias(search.owner, search.job_id, alias):
+        return
+
+    def change(row: Search) -> Search:
+        return row if row.run != run or alias in row.aliases else replace(row, aliases=(*row.aliases, alias))
+
+    clients().searches.update(search.owner, search.job_id, change)
 
 
 def _look(kube: Kube, name: str, job_id: str) -> HelperLook:

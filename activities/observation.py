@@ -65,6 +65,6 @@ def _from_row(search: Search) -> dict[str, Any]:
     """What the last look, somebody else's, wrote: enough to see the end, never to invent a failure."""
     if search.is_terminal:
         return {"state": "ended", "phase": search.phase.value}
-    if search.expected_jobs is not None and search.progress.succeeded >= search.expected_jobs:
+    if search.expected_jobs is not None and search.expected_jobs <= search.progress.succeeded == search.progress.total:
         return {"state": "done"}
     return {"state": "active"}

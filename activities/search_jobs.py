@@ -20,6 +20,7 @@ from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
 from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
+from shared.domain.observation import ids_of
 from shared.domain.programs import Program
 from shared.domain.results import MINIMUM_GZIP_BYTES, QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
 from shared.domain.search import Search
@@ -115,9 +116,11 @@ def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     if search.run != data["run"]:  # a retry was faster; its Jobs are not ours to stop
         return {"deleted": 0}
     kube = clients().kube(search.cluster)
-    selector = f"app=blast,{JOB_ID_LABEL}={search.job_id}"
-    if search.engine == "native":  # the command line does not label attempts
-        selector += f",{ATTEMPT_LABEL}={search.attempt}"
+    if search.engine == "native":
+        selector = f"app=blast,{JOB_ID_LABEL}={search.job_id},{ATTEMPT_LABEL}={search.attempt}"
+    else:  # the command line does not label attempts, and may use an id of its own
+        ids = ",".join(sorted(ids_of(search)))
+        selector = f"app in (blast,elb-submit,setup,submit),{JOB_ID_LABEL} in ({ids})"
     jobs = [read_job(job) for job in kube.jobs(selector)]
     running = [job.name for job in jobs if job.state in (JobState.PENDING, JobState.RUNNING)]
     _in_parallel([partial(kube.delete, "jobs", name) for name in running])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrators.calls import StepFailedError, Steps, activity, guarded, is_done, run
+from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done, run
 from shared.domain import functions as names
 from shared.domain.cli_engine import submit_timeout
 from shared.domain.times import format_time, parse_time
@@ -101,6 +101,7 @@ def _pause(context: Any, wake: Any, seconds: float) -> Steps:
     """Wait; whether a wake-up ended it."""
     timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=seconds))
     yield context.task_any([wake, timer])
+    discard(timer)
     return is_done(wake)
 
 

@@ -184,13 +184,15 @@ def _warm_up(this: Run, *, warm: bool) -> Steps:
     child = this.context.call_sub_orchestrator(names.WARMUP_ORCHESTRATOR, request, instance)
     seconds = int(this.job.get("warmup_wait_seconds", 2700))
     deadline = this.context.create_timer(this.context.current_utc_datetime + timedelta(seconds=seconds))
-    while not is_done(child):
-        if is_done(deadline):
-            reason = f"database {database} did not become warm"
-            raise StepFailedError(_waited_too_long({"seconds": seconds, "reason": reason}))
-        yield from this.until(child, deadline)
-        yield from this.advance()
-    discard(deadline)
+    try:
+        while not is_done(child):
+            if is_done(deadline):
+                reason = f"database {database} did not become warm"
+                raise StepFailedError(_waited_too_long({"seconds": seconds, "reason": reason}))
+            yield from this.until(child, deadline)
+            yield from this.advance()
+    finally:
+        discard(deadline)
     outcome = yield from guarded(child)
     if outcome["status"] != "succeeded":
         raise StepFailedError(outcome["error"])
@@ -231,7 +233,9 @@ def _submit_by_command(this: Run) -> Steps:
     done: list[dict[str, Any]] = [{"step": StepName.PREPARING}]
     skipped = (StepName.WARMING_UP, StepName.CONFIGURING, StepName.STAGING_DB)
     done += [{"step": step, "detail": "done by the command line", "skipped": True} for step in skipped]
-    yield from this.advance(phase=Phase.SUBMITTING, finish=done)
+    phase = yield from this.advance(phase=Phase.SUBMITTING, finish=done)
+    if phase != Phase.SUBMITTING:  # a revived search: an earlier run has submitted it already
+        return
     if this.job.get("attempt", 1) > 1:  # the command's Jobs do not tell attempts apart
         clear, removal = {**this.ref, "clear": True}, f"removal-before-{this.job['job_id']}-{this.job['run']}"
         yield from guarded(this.context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, clear, removal))

@@ -57,7 +57,7 @@ def submit(
 ) -> Reply:
     """Submit a request that was read: from a body, or from another search, whose query comes as ``fasta``."""
     submission = Submission(caller, request, fasta)
-    idempotency = submission.idempotency(req.headers.get("Idempotency-Key"))
+    idempotency = submission.idempotency(req.headers.get("Idempotency-Key"), cloned_from)
     known = clients().searches.known(caller.owner, idempotency) if idempotency else None
     if known is not None and known.phase is not Phase.PREPARING:
         return accepted({"job_id": known.job_id}, f"/api/blast/jobs/{known.job_id}")
@@ -66,6 +66,7 @@ def submit(
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
     if created or search.phase is Phase.PREPARING:
         # Also for a repeated request: the first one may have died between its row and here.
+        submission.check_same_query(search)
         why = f"clone of {cloned_from}" if cloned_from else ""
         clients().events.add(search.job_id, Event(search.created_at, "submitted", caller.owner, why))
         blobs = clients().blobs(search.cluster.storage_account)

@@ -48,7 +48,8 @@ def revive(search: Search, orchestrations: Orchestrations) -> bool:
     view = orchestrations.find(names.search_instance(search.job_id, search.run))
     if view is not None and not view.has_ended:
         return False
-    if view is None and not _has_query(search):
+    # One that is to be cancelled needs no query, but somebody to bring the cancel to its end.
+    if view is None and search.cancel_requested_at is None and not _has_query(search):
         return False
     if view is not None:
         next_run = search.run + 1
@@ -74,7 +75,7 @@ def _has_query(search: Search) -> bool:
         error = {
             "code": "query_missing",
             "message": "the submit was interrupted before the query was stored",
-            "hint": "submit the search again",
+            "hint": "submit the search again, with a new Idempotency-Key",
         }
         clients().searches.update(search.owner, search.job_id, lambda row: fail(row, error, now))
     return False

@@ -16,7 +16,7 @@ from shared.clients.provider import clients
 from shared.clients.search_store import IdempotencyKey
 from shared.domain.batching import split_batches
 from shared.domain.blast_options import BlastOptions, read_options
-from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError, TooLargeError
+from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError, PermanentError, TooLargeError
 from shared.domain.fasta import QuerySet, scan_fasta
 from shared.domain.ids import content_key, new_job_id, owner_key
 from shared.domain.merge import split_lines
@@ -170,7 +170,20 @@ class Submission:
             query=query,
         )
 
-    def idempotency(self, key: str | None) -> IdempotencyKey | None:
+    def check_same_query(self, search: Search) -> None:
+        """Refuse to put another query in the place of the one that a search was made for.
+
+        Raises:
+            ConflictError: ``idempotency_key_reused``.
+        """
+        if hashlib.sha256(self.fasta).hexdigest() != search.query["sha256"]:
+            raise ConflictError(
+                "idempotency_key_reused",
+                "this Idempotency-Key came with another query before",
+                "use a new key for a new search",
+            )
+
+    def idempotency(self, key: str | None, cloned_from: str | None = None) -> IdempotencyKey | None:
         """The caller's key and the body, hashed; None without a key.
 
         Raises:
@@ -188,7 +201,7 @@ class Submission:
         # Only what was sent: a field that a later release adds must not make an old key another request.
         sent = self.request.model_dump(mode="json", exclude_unset=True)
         body = json.dumps(sent, sort_keys=True)
-        return IdempotencyKey(content_key("submit", key), content_key(body))
+        return IdempotencyKey(content_key("submit", key), content_key(body, *([cloned_from] if cloned_from else [])))
 
 
 def _program(name: str) -> Program:

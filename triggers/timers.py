@@ -36,12 +36,21 @@ def reconcile_stale_jobs(timer: func.TimerRequest, client: Any) -> None:  # noqa
             active += len(searches)
             if searches:
                 look_at_cluster(cluster, orchestrations, None)
-            revived += sum(revive(search, orchestrations) for search in searches if _is_quiet(search))
+            revived += sum(_revive(search, orchestrations) for search in searches if _is_quiet(search))
         except ElbError as error:  # one cluster must not keep the others from being looked at
             failed += 1
             log_event("reconcile_failed", cluster=cluster.cluster_name, code=error.code, message=error.message)
     seconds = round(time.monotonic() - began, 3)
     log_event("timer_run", timer="reconcile_stale_jobs", active=active, revived=revived, failed=failed, seconds=seconds)
+
+
+def _revive(search: Search, orchestrations: DurableOrchestrations) -> bool:
+    """Revive one search; its trouble, a storage account that is gone say, must not keep the next from being revived."""
+    try:
+        return revive(search, orchestrations)
+    except ElbError as error:
+        log_event("revive_failed", job_id=search.job_id, code=error.code, message=error.message)
+        return False
 
 
 def _is_quiet(search: Search) -> bool:

@@ -52,9 +52,14 @@ def _cluster_check(submission: Submission) -> tuple[dict[str, Any], int | None, 
                 "hint": "the search would wait",
             }
             return row, None, None
+        if submission.request.engine == "cli":
+            return row, 1, None
         nodes = [read_node(node) for node in clients().kube(submission.cluster).nodes()]
         plan = plan_warmup(submission.request.database, submission.database.shard_sizes(), nodes)
     except PermanentError as error:
+        if error.code == "no_nodes":  # a cluster that has just been started: the search would wait
+            row |= {"status": "warning", "code": error.code, "message": error.message, "hint": error.hint}
+            return row, None, None
         row |= {"status": "failed", "code": error.code, "message": error.message, "hint": error.hint}
         return row, None, False
     except ElbError as error:

@@ -34,6 +34,7 @@ from shared.domain.search import Search
 from shared.telemetry import log_event
 
 STATE_CONTAINER = "elb-state"
+_READ_TRIES = 3
 _WRITE_TRIES = 12
 _WRITE_PAUSE = 0.02
 """Seconds that the longest wait before a try grows by."""
@@ -155,9 +156,15 @@ class TableSearchStore:
 
     def get(self, owner: str, job_id: str) -> Search:
         """A search whose owner is known: one read, a second one for a payload that lies in a blob."""
-        with translated(f"search {job_id}"):
-            row = self._tables.client(SEARCHES).get_entity(owner_key(owner), _row_key(job_id))
-        return self._read(row)
+        for tries in range(_READ_TRIES):
+            with translated(f"search {job_id}"):
+                row = self._tables.client(SEARCHES).get_entity(owner_key(owner), _row_key(job_id))
+            try:
+                return self._read(row)
+            except TransientError as error:  # a payload that was replaced between the two reads: read both again
+                if error.code != "payload_missing" or tries == _READ_TRIES - 1:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def update(self, owner: str, job_id: str, change: Change) -> Search:
         """Read, change, write the columns that differ where nobody else wrote meanwhile; else again.

@@ -13,7 +13,7 @@ from typing import Any
 from shared.domain.failures import Failure, failure_of_job
 from shared.domain.search import Progress, Search
 from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, ClusterSnapshot, JobState, JobView, PodView
-from shared.domain.stuck import stuck_failure
+from shared.domain.stuck import quiet_since, stuck_failure
 
 MIN_POLLS_BEFORE_COMPLETE = 2
 """LISTs in a row that must see all Jobs succeeded where nobody knows how many there will be."""
@@ -94,7 +94,8 @@ def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool =
     if failed:
         first = min(failed, key=lambda j: (j.completed_at is None, j.completed_at, j.name))
         return Observation(Outcome.FAILED, progress, rows, failure=failure_of_job(first, pods[first.name]))
-    stuck = next((f for job in jobs if (f := stuck_failure(job, pods[job.name], snapshot.observed_at))), None)
+    now, quiet = snapshot.observed_at, quiet_since(snapshot)
+    stuck = next((f for job in jobs if (f := stuck_failure(job, pods[job.name], now, quiet))), None)
     if stuck is not None:
         return Observation(Outcome.FAILED, progress, rows, failure=stuck)
     waiting = next((reason for job in jobs for pod in pods[job.name] if (reason := pod.why_waiting)), None)

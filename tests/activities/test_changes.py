@@ -161,6 +161,15 @@ class TestClone:
         assert ask(world, changes.clone_search, original, edits, **{"Idempotency-Key": "clone-1"}) == first
         assert len(world.searches.rows) == 2
 
+    def test_the_same_key_for_clones_of_two_searches_is_a_conflict(self, world: World) -> None:
+        """Their bodies may be the same, and their queries are not."""
+        first = self.put_original(world, b">q1\nACGT\n")
+        second = put_search(world, f"job-{9:032x}", owner=OWNER, phase=Phase.COMPLETED)
+        headers = {"Idempotency-Key": "clone-1"}
+        assert ask(world, changes.clone_search, first, {"title": "again"}, **headers)[0] == 202
+        status, body = ask(world, changes.clone_search, second, {"title": "again"}, **headers)
+        assert (status, body["error"]["code"]) == (409, "idempotency_key_reused")
+
     def test_a_query_of_its_own_is_held_to_the_limit(self, world: World) -> None:
         original = self.put_original(world, b">q1\nACGT\n")
         status, body = ask(world, changes.clone_search, original, {"query_fasta": LARGE.decode()})

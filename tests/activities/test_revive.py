@@ -147,6 +147,16 @@ class TestInterruptedSubmit:
         assert world.durable.started == {}
 
 
+class TestCancelWithoutQuery:
+    @pytest.mark.parametrize("delete_run", [0, 1])
+    def test_a_search_that_never_got_its_query_can_still_be_cancelled(self, world: World, delete_run: int) -> None:
+        marked: Any = {"phase": Phase.CANCELLING, "cancel_requested_at": ago(10), "created_at": ago(7200)}
+        search = put_search(world, **marked, delete_run=delete_run)
+        world.store.blobs.clear()
+        assert run(world, search) is True
+        assert search.job_id in world.durable.started
+
+
 class TestDeletion:
     """A deletion is brought to its end as a search is."""
 
@@ -271,6 +281,21 @@ class TestReconcile:
         reconcile(world)
         assert world.cluster.calls["list jobs"] == 1
         assert f"{job_id(2)}" in world.durable.started
+
+    def test_a_search_in_trouble_does_not_keep_the_next_from_being_revived(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = put_search(world, job_id(1)), put_search(world, job_id(2), created_at=ago(99))
+        real = revive
+
+        def revive_all_but_the_first(search: Search, orchestrations: DurableOrchestrations) -> bool:
+            if search.job_id == first.job_id:
+                raise TransientError("storage_denied", "no")
+            return real(search, orchestrations)
+
+        monkeypatch.setattr(timers, "revive", revive_all_but_the_first)
+        reconcile(world)
+        assert list(world.durable.started) == [second.job_id]
 
     def test_a_durable_service_that_does_not_answer_is_survived(self, world: World, search: Search) -> None:
         world.durable.failing = grpc.StatusCode.UNAVAILABLE

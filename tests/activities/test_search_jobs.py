@@ -223,6 +223,17 @@ class TestRefused:
 
 
 class TestStopping:
+    def test_the_command_lines_jobs_are_found_by_the_id_that_it_uses(self, world: World) -> None:
+        alias = f"job-{77:032x}"
+        search = put_search(world, engine="cli", aliases=(alias,))
+        other = put_search(world, job_id(5))
+        for owner, name in ((alias, "own"), (other.job_id, "others")):
+            labels = {"app": "blast", "elb-job-id": owner}
+            metadata = {"name": name, "labels": labels, "creationTimestamp": ago(60).isoformat()}
+            world.cluster.put("jobs", {"metadata": metadata, "spec": {}, "status": status_of("running")})
+        assert stop_search_jobs(ref(search)) == {"deleted": 1}
+        assert world.cluster.names("jobs") == ["others"]
+
     def test_what_still_runs_is_removed_and_what_has_ended_stays(self, world: World, search: Search) -> None:
         jobs = [put_job(world, search, n, s) for n, s in enumerate(("pending", "running", "succeeded", "failed"))]
         assert stop_search_jobs(ref(search)) == {"deleted": 2}

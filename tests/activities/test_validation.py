@@ -91,3 +91,16 @@ def test_too_many_jobs_are_told_before_the_cluster_is_asked(world: World) -> Non
     assert (size["status"], size["code"]) == ("failed", "too_many_jobs")
     assert report["plan"] is None
     assert not world.cluster.calls
+
+
+def test_a_cluster_whose_nodes_are_not_there_yet_is_waited_for(world: World) -> None:
+    world.cluster.objects["nodes"].clear()
+    report = validate(BODY)
+    assert report["ok"] is True
+    assert (cluster_check(report)["status"], cluster_check(report)["code"]) == ("warning", "no_nodes")
+
+
+def test_the_command_line_plans_by_itself(world: World) -> None:
+    report = validate({**BODY, "engine": "cli"})
+    assert report["ok"] is True
+    assert cluster_check(report)["status"] == "ok"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.snapshot import read_job, read_pod
-from shared.domain.stuck import IMAGE_PATIENCE, PLACE_PATIENCE, stuck_failure
+from shared.domain.snapshot import JobView, PodView, read_job, read_pod, read_snapshot
+from shared.domain.stuck import IMAGE_PATIENCE, PLACE_PATIENCE, quiet_since
+from shared.domain.stuck import stuck_failure as stuck_failure_since
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = read_job({"metadata": {"name": "j"}, "status": {"active": 1}})
@@ -29,6 +30,33 @@ def pod(age: timedelta, waiting: str = "", *, unschedulable: bool = False, phase
 
 
 SECOND = timedelta(seconds=1)
+LONG_AGO = NOW - timedelta(days=1)
+
+
+def stuck_failure(job: JobView, pods: list[PodView], now: datetime, quiet: datetime | None = LONG_AGO) -> Any:
+    """On a cluster where nothing has run for a day, unless told otherwise."""
+    return stuck_failure_since(job, pods, now, quiet)
+
+
+def test_a_pod_that_waits_for_its_turn_is_not_stuck() -> None:
+    waiting = [pod(timedelta(hours=5), unschedulable=True)]
+    assert stuck_failure(JOB, waiting, NOW, None) is None
+    assert stuck_failure(JOB, waiting, NOW, NOW - PLACE_PATIENCE) is None
+    assert stuck_failure(JOB, waiting, NOW, NOW - PLACE_PATIENCE - SECOND) is not None
+
+
+def test_a_cluster_is_quiet_since_the_last_end_and_not_while_anything_runs() -> None:
+    ended = {
+        "metadata": {"name": "e"},
+        "status": {
+            "completionTime": (NOW - SECOND).isoformat(),
+            "conditions": [{"type": "Complete", "status": "True"}],
+        },
+    }
+    running = {"metadata": {"name": "r"}, "status": {"phase": "Running"}}
+    assert quiet_since(read_snapshot([ended], [], NOW)) == NOW - SECOND
+    assert quiet_since(read_snapshot([ended], [running], NOW)) is None
+    assert quiet_since(read_snapshot([], [], NOW)) is not None
 
 
 @pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImagePull", "InvalidImageName"])
