@@ -12,6 +12,7 @@ from shared.clients.observer import look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.domain.errors import NotFoundError, TransientError
+from shared.domain.failures import told_by_log
 from shared.domain.observation import Observation, Outcome
 from shared.domain.search import ClusterRef, Search
 
@@ -47,7 +48,8 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
 
 def _answer(cluster: ClusterRef, seen: Observation) -> dict[str, Any]:
     if seen.outcome is Outcome.FAILED and seen.failure is not None:
-        return {"state": "failed", "error": seen.failure.to_error(_log_tail(cluster, seen.failure.pod))}
+        tail = _log_tail(cluster, seen.failure.pod)
+        return {"state": "failed", "error": told_by_log(seen.failure, tail).to_error(tail)}
     if seen.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
         return {"state": seen.outcome.value}
     return {"state": "active"}

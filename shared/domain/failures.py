@@ -8,7 +8,7 @@ options, 2 database, 3 engine, 4 out of memory, 5 network, 6 output); 64 to 78 a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.domain.snapshot import JobView, PodView
@@ -69,6 +69,22 @@ class Failure:
             data.get("pod", ""),
             data.get("exit_code"),
         )
+
+
+def told_by_log(failure: Failure, log_tail: str) -> Failure:
+    """Tell a bad query from bad options, which BLAST ends with the same exit code, by what it wrote.
+
+    Args:
+        log_tail: what the failing pod wrote last; where it says neither, the failure stays as it is.
+    """
+    if failure.code != "bad_query_or_options":
+        return failure
+    text = log_tail.lower()
+    if "query is empty" in text or "no sequences" in text or "query contains no" in text:
+        return replace(failure, code="bad_query", message=failure.message.replace("query or the options", "query"))
+    if "argument" in text or "options error" in text:
+        return replace(failure, code="bad_options", message=failure.message.replace("query or the options", "options"))
+    return failure
 
 
 def failure_of_job(job: JobView, pods: tuple[PodView, ...]) -> Failure:

@@ -26,6 +26,12 @@ def quiet_since(snapshot: ClusterSnapshot) -> datetime | None:
     return max(ends, default=datetime.min.replace(tzinfo=UTC))
 
 
+def _is_node_gone(message: str) -> bool:
+    """Whether every node was refused for the pin alone: one that is there and full says what it lacks."""
+    text = message.lower()
+    return ("affinity" in text or "selector" in text) and "insufficient" not in text
+
+
 def stuck_failure(job: JobView, pods: Iterable[PodView], now: datetime, quiet: datetime | None) -> Failure | None:
     """Why a Job is given up, or None while there is hope.
 
@@ -45,6 +51,9 @@ def stuck_failure(job: JobView, pods: Iterable[PodView], now: datetime, quiet: d
             "image_pull_failed", f"pod {pod.name} cannot get its image: {why}", hint, job.name, pod.name, None
         )
     if quiet is not None and now - max(pod.created_at, quiet) > PLACE_PATIENCE and pod.unschedulable:
+        if _is_node_gone(pod.unschedulable):
+            hint = "the node of this shard is gone: warm the database again, then retry the search"
+            return Failure("node_lost", f"the node of pod {pod.name} is gone: {why}", hint, job.name, pod.name, None)
         hint = "scale the BLAST node pool, or ask for less memory per Job; then retry the search"
         return Failure("cannot_be_scheduled", f"no node takes pod {pod.name}: {why}", hint, job.name, pod.name, None)
     return None

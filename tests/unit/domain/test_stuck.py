@@ -15,8 +15,15 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = read_job({"metadata": {"name": "j"}, "status": {"active": 1}})
 
 
-def pod(age: timedelta, waiting: str = "", *, unschedulable: bool = False, phase: str = "Pending") -> Any:
-    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes"}]
+def pod(
+    age: timedelta,
+    waiting: str = "",
+    *,
+    unschedulable: bool = False,
+    phase: str = "Pending",
+    message: str = "0/4 nodes",
+) -> Any:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]
     return read_pod(
         {
             "metadata": {"name": "p", "creationTimestamp": (NOW - age).isoformat()},
@@ -36,6 +43,23 @@ LONG_AGO = NOW - timedelta(days=1)
 def stuck_failure(job: JobView, pods: list[PodView], now: datetime, quiet: datetime | None = LONG_AGO) -> Any:
     """On a cluster where nothing has run for a day, unless told otherwise."""
     return stuck_failure_since(job, pods, now, quiet)
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", "node_lost"),
+        (
+            "0/4 nodes are available: 1 Insufficient memory, 3 node(s) didn't match Pod's node affinity/selector.",
+            "cannot_be_scheduled",
+        ),
+        ("0/4 nodes are available: 4 Insufficient cpu.", "cannot_be_scheduled"),
+    ],
+)
+def test_a_vanished_node_is_told_from_a_full_one(message: str, code: str) -> None:
+    failure = stuck_failure(JOB, [pod(timedelta(hours=1), unschedulable=True, message=message)], NOW)
+    assert failure.code == code
+    assert message in failure.message
 
 
 def test_a_pod_that_waits_for_its_turn_is_not_stuck() -> None:

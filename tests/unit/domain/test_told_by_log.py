@@ -1,0 +1,34 @@
+"""BLAST ends with exit code 1 for a bad query and for bad options; its log says which it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.domain.failures import Failure, told_by_log
+
+MESSAGE = "BLAST refused the query or the options in Job j (exit code 1)"
+
+
+def failure(code: str = "bad_query_or_options") -> Failure:
+    return Failure(code, MESSAGE, "hint", "j", "p", 1)
+
+
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        ("Command line argument error: Query is Empty!", "bad_query"),
+        ('Error: Unknown argument: "gapopn"', "bad_options"),
+        ("BLAST query/options error: Gap existence and extension values 1 and 1 not supported", "bad_options"),
+        ("something else", "bad_query_or_options"),
+        ("", "bad_query_or_options"),
+    ],
+)
+def test_the_log_tells(log: str, code: str) -> None:
+    told = told_by_log(failure(), log)
+    assert (told.code, told.job, told.exit_code) == (code, "j", 1)
+    assert ("query or the options" in told.message) == (code == "bad_query_or_options")
+
+
+def test_other_failures_stay_as_they_are() -> None:
+    other = failure("out_of_memory")
+    assert told_by_log(other, "argument") == other
