@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.clients.jobs import ensure_job, find_job
 from shared.clients.kube import Kube
 from shared.clients.provider import clients
 from shared.domain.blast_options import read_options
@@ -30,14 +31,14 @@ from shared.domain.cli_manifest import (
     helper_name,
     surroundings_of,
 )
-from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.errors import NotFoundError
 from shared.domain.ids import is_job_id
 from shared.domain.names import label_value
 from shared.domain.planner import read_node
 from shared.domain.programs import Program
 from shared.domain.results import DATABASES_CONTAINER, QUERIES_CONTAINER, RESULTS_CONTAINER
 from shared.domain.search import Search
-from shared.domain.snapshot import JOB_ID_LABEL, JobView, read_job, read_snapshot
+from shared.domain.snapshot import JOB_ID_LABEL, read_snapshot
 from shared.telemetry import log_event
 
 _INSTANCE_TYPE = "node.kubernetes.io/instance-type"
@@ -74,7 +75,7 @@ def start_cli_submit(data: dict[str, Any]) -> dict[str, Any]:
         deadline_seconds=int(data.get("deadline_seconds", 600)),
         surroundings=surroundings,
     )
-    _ensure(kube, job)
+    ensure_job(kube, job.manifest(), {JOB_ID_LABEL: label_value(job.job_id), "app": APP_HELPER})
     log_event("cli_submit_started", job_id=search.job_id, job=job.name, cluster=search.cluster.cluster_name)
     return {"helper": job.name}
 
@@ -171,7 +172,7 @@ def _note_alias(search: Search, run: int, alias: str) -> None:
 
 
 def _look(kube: Kube, name: str, job_id: str) -> HelperLook:
-    job = _present(kube, name)
+    job = find_job(kube, name)
     if job is None:
         return look_at_helper(None, (), "", job_id)
     seen = read_snapshot([], kube.pods(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(job_id)}"), datetime.now(UTC))
@@ -193,27 +194,6 @@ def _free_alias(search: Search, alias: str) -> str:
         return alias
     log_event("cli_alias_refused", level=logging.WARNING, job_id=search.job_id, alias=alias)
     return ""
-
-
-def _ensure(kube: Kube, job: HelperJob) -> None:
-    """Create the Job; one of that name is ours already only with our label and while it is not being deleted."""
-    try:
-        kube.create("jobs", job.manifest())
-    except ConflictError as error:
-        present = _present(kube, job.name)
-        if present is None or present.deleting:
-            raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
-        if present.labels.get(JOB_ID_LABEL) != label_value(job.job_id) or present.labels.get("app") != APP_HELPER:
-            raise PermanentError(
-                "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
-            ) from error
-
-
-def _present(kube: Kube, name: str) -> JobView | None:
-    try:
-        return read_job(kube.get("jobs", name))
-    except NotFoundError:
-        return None
 
 
 def _config(search: Search, kube: Kube) -> CliConfig:

@@ -11,14 +11,14 @@ from typing import Any
 
 from shared.clients.blobs import Blobs
 from shared.clients.catalogue import load_layout
-from shared.clients.jobs import find_job
+from shared.clients.jobs import ensure_job
 from shared.clients.kube import Kube
 from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
 from shared.config import Settings
 from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
-from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.errors import NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
 from shared.domain.observation import ids_of
 from shared.domain.programs import Program
@@ -61,7 +61,7 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         if piece_blob(search.job_id, job.batch, job.shard) not in present
     ]
     try:
-        _in_parallel([partial(_ensure_job, kube, job) for job in jobs])
+        _in_parallel([partial(ensure_job, kube, job.manifest(), {JOB_ID_LABEL: job.job_id}) for job in jobs])
     except PermanentError:
         _remove_own(kube, search.job_id, {job.name for job in jobs})
         raise
@@ -163,20 +163,6 @@ def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]
 def _signed(settings: Settings, blobs: Blobs, container: str, name: str, permissions: str) -> str:
     life = timedelta(seconds=settings.search_deadline_seconds) + SIGNATURE_MARGIN
     return blobs.url(container, name, permissions=permissions, life=life)
-
-
-def _ensure_job(kube: Kube, job: BlastJob) -> None:
-    """Create the Job; one of that name is ours already only with our label and while it is not being deleted."""
-    try:
-        kube.create("jobs", job.manifest())
-    except ConflictError as error:
-        present = find_job(kube, job.name)
-        if present is None or present.deleting:
-            raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
-        if present.labels.get(JOB_ID_LABEL) != job.job_id:
-            raise PermanentError(
-                "job_name_taken", f"a Job {job.name} of somebody else is there", "remove it or rename it"
-            ) from error
 
 
 def _remove_own(kube: Kube, job_id: str, names: set[str]) -> None:

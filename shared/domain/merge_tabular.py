@@ -16,7 +16,7 @@ from typing import Final
 from shared.domain.errors import PermanentError
 from shared.domain.fasta import query_id
 from shared.domain.outfmt import SHARD_DELIMITER, OutputFormat, OutputKind
-from shared.domain.ranking import MergeSummary, Subject, ranked, results_invalid
+from shared.domain.ranking import MergeSummary, Subject, next_line, ranked, results_invalid
 
 _HITS_FOUND: Final = re.compile(rb"# (\d+) hits found")
 _PROCESSED: Final = re.compile(rb"# BLAST processed (\d+) queries")
@@ -154,10 +154,7 @@ class _CommentedRows:
         return line
 
     def _line(self) -> bytes:
-        line = next(self._lines, None)
-        if line is None:
-            raise results_invalid(self.shard, "it ends too early")
-        return line.rstrip(b"\r\n")
+        return next_line(self._lines, self.shard)
 
 
 def merge_tabular(

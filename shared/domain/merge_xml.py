@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, unescape
 
 from shared.domain.errors import PermanentError
 from shared.domain.fasta import query_id
-from shared.domain.ranking import MergeSummary, Subject, ranked, results_invalid
+from shared.domain.ranking import MergeSummary, Subject, next_line, ranked, results_invalid
 
 _ITERATION: Final = b"<Iteration>"
 _ITERATIONS_END: Final = b"</BlastOutput_iterations>"
@@ -103,10 +103,7 @@ class _Iterations:
                 return lines
 
     def _line(self) -> bytes:
-        line = next(self._lines, None)
-        if line is None:
-            raise results_invalid(self.shard, "it ends too early")
-        return line.rstrip(b"\r\n")
+        return next_line(self._lines, self.shard)
 
 
 def merge_xml(

@@ -85,3 +85,15 @@ def results_invalid(shard: int, problem: str) -> PermanentError:
         f"the result of shard {shard} is not valid: {problem}",
         "Retry the search: only the pieces that are missing or wrong are run again.",
     )
+
+
+def next_line(lines: Iterator[bytes], shard: int) -> bytes:
+    """The next line of a shard's output, without its end.
+
+    Raises:
+        PermanentError: ``results_invalid`` when there is none.
+    """
+    line = next(lines, None)
+    if line is None:
+        raise results_invalid(shard, "it ends too early")
+    return line.rstrip(b"\r\n")
