@@ -12,7 +12,8 @@ from shared.domain.errors import NotFoundError, PermanentError, TransientError
 from shared.domain.lifecycle import lifecycle_of
 from shared.domain.planner import candidates, plan_warmup, read_node
 from shared.domain.search import Search
-from shared.domain.states import Phase
+from shared.domain.states import ON_THE_CLUSTER, Phase
+from shared.domain.times import format_time
 from shared.domain.warmth import Warmth
 
 
@@ -23,15 +24,25 @@ def check_admission(data: dict[str, Any]) -> dict[str, Any]:
         data: the search's reference.
 
     Returns:
-        ``decision``: ``admit`` (with ``warm``, and a slot taken), ``wait`` (with ``phase``, ``reason`` and the longest
-        wait in ``seconds``), ``cancelled``, or ``superseded`` when the search has ended or has another orchestration;
-        ``{"error": {...}}`` for never.
+        ``decision``: ``admit`` (with ``warm``, and a slot taken), ``wait`` (with ``phase``, ``reason``, the longest
+        wait in ``seconds``, and ``since`` when the search waits for that already), ``resume`` when an
+        earlier run has made the Jobs already, ``cancelled``, or ``superseded`` when the search has ended or has another
+        orchestration; ``{"error": {...}}`` for never.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
     if search.cancel_requested_at is not None:
         return {"decision": "cancelled"}
     if not search.is_active or search.run != data["run"]:
         return {"decision": "superseded"}
+    if search.phase in ON_THE_CLUSTER:
+        return {"decision": "resume"}
+    verdict = _decide(search)
+    if verdict.get("phase") == search.phase:  # also when another orchestration began to wait
+        verdict["since"] = format_time(search.waiting_since)
+    return verdict
+
+
+def _decide(search: Search) -> dict[str, Any]:
     waiting = _wait_for_cluster(search)
     if waiting is not None:
         return waiting

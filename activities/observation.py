@@ -1,7 +1,7 @@
 """Look at a cluster for one search's monitor: observe and write are one activity.
 
-Whoever finds the cluster's row older than its window takes the look with one conditional write; everybody else reads
-the search's row.
+Whoever finds the cluster's row too old takes the look with one conditional write, and writes every search that it saw;
+everybody else reads the search's row.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 from shared.clients.observer import look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
-from shared.domain.errors import NotFoundError, TransientError
-from shared.domain.failures import told_by_log
-from shared.domain.observation import Observation, Outcome
+from shared.domain.errors import ElbError, NotFoundError
+from shared.domain.failures import Failure, told_by_log
+from shared.domain.observation import Outcome
+from shared.domain.schedule import DEFAULT_WINDOW
 from shared.domain.search import ClusterRef, Search
+from shared.domain.stuck import CONFIRMATION, must_be_confirmed
 
 LOG_LINES = 60
 LOG_BYTES = 8_000
@@ -24,49 +26,57 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
     """Look for one search, if it is time, and say how it stands.
 
     Args:
-        data: the search's reference and ``follow_up``, whether this is a look after a wake-up.
+        data: the search's reference, ``follow_up``, whether this is a look after a wake-up, and ``max_age``, how many
+            seconds old a look the monitor puts up with.
         client: the Durable client, to wake other monitors.
 
     Returns:
         ``{"state": "active" | "done" | "missing_jobs" | "failed" | "cancelled" | "ended" | "missing"}``, with
         ``error`` where it failed.
     """
+    state, search = _standing(data, just_looked=False)
+    if search is None:
+        return state
+    look_at_cluster(
+        search.cluster,
+        DurableOrchestrations(client),
+        max_age=float(data.get("max_age", DEFAULT_WINDOW)),
+        follow_up=bool(data.get("follow_up")),
+        asking=search.job_id,
+    )
+    return _standing(data, just_looked=True)[0]
+
+
+def _standing(data: dict[str, Any], *, just_looked: bool) -> tuple[dict[str, Any], Search | None]:
+    """What the row says: enough for the monitor to end; and the search where it is worth a look."""
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
-        return {"state": "missing"}
+        return {"state": "missing"}, None
     if search.is_terminal or search.run != data["run"]:  # of another run: its own monitor looks
-        return {"state": "ended", "phase": search.phase.value}
+        return {"state": "ended", "phase": search.phase.value}, None
     if search.cancel_requested_at is not None:
-        return {"state": "cancelled"}
-    orchestrations = DurableOrchestrations(client)
-    seen = look_at_cluster(search.cluster, orchestrations, search, follow_up=bool(data.get("follow_up")))
-    if seen is None:
-        return _from_row(clients().searches.get(search.owner, search.job_id))
-    return _answer(search.cluster, seen)
+        return {"state": "cancelled"}, None
+    if search.outcome == Outcome.FAILED and search.failure is not None:
+        failure = Failure.from_dict(search.failure)
+        if must_be_confirmed(failure) and not (just_looked and _has_lasted(search)):
+            return {"state": "active"}, search
+        tail = _log_tail(search.cluster, failure)
+        return {"state": "failed", "error": told_by_log(failure, tail).to_error(tail)}, None
+    if search.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
+        return {"state": search.outcome}, None
+    return {"state": "active"}, search
 
 
-def _answer(cluster: ClusterRef, seen: Observation) -> dict[str, Any]:
-    if seen.outcome is Outcome.FAILED and seen.failure is not None:
-        tail = _log_tail(cluster, seen.failure.pod)
-        return {"state": "failed", "error": told_by_log(seen.failure, tail).to_error(tail)}
-    if seen.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
-        return {"state": seen.outcome.value}
-    return {"state": "active"}
+def _has_lasted(search: Search) -> bool:
+    return search.outcome_at is not None and clients().now() - search.outcome_at >= CONFIRMATION
 
 
-def _log_tail(cluster: ClusterRef, pod: str) -> str:
-    """The failing pod's last lines; none where its node does not answer any more, for the failure stands without."""
-    try:
-        return clients().kube(cluster).log_tail(pod, LOG_LINES, LOG_BYTES) if pod else ""
-    except TransientError:
+def _log_tail(cluster: ClusterRef, failure: Failure) -> str:
+    """The failing container's last lines; none where nobody can give them any more, for the failure stands without."""
+    if not failure.pod:
         return ""
-
-
-def _from_row(search: Search) -> dict[str, Any]:
-    """What the last look, somebody else's, wrote: enough to see the end, never to invent a failure."""
-    if search.is_terminal:
-        return {"state": "ended", "phase": search.phase.value}
-    if search.expected_jobs is not None and search.expected_jobs <= search.progress.succeeded == search.progress.total:
-        return {"state": "done"}
-    return {"state": "active"}
+    try:
+        return clients().kube(cluster).log_tail(failure.pod, LOG_LINES, LOG_BYTES, failure.container)
+    except ElbError:  # its node or the whole cluster is gone, or does not answer
+        return ""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from shared.clients.blobs import Blobs
 from shared.clients.catalogue import load_layout
-from shared.clients.jobs import ensure_job
+from shared.clients.jobs import ensure_job, in_parallel, stop_running_jobs
 from shared.clients.kube import Kube
 from shared.clients.provider import clients
 from shared.clients.warmups import placement_of, read_warmup
@@ -20,16 +18,13 @@ from shared.domain.blast_options import read_options
 from shared.domain.callback import callback_token
 from shared.domain.errors import NotFoundError, PermanentError, TransientError
 from shared.domain.manifests import BLAST_IMAGE, MOUNT, BlastJob, PodSize
-from shared.domain.observation import ids_of
 from shared.domain.programs import Program
 from shared.domain.results import MINIMUM_GZIP_BYTES, QUERIES_CONTAINER, RESULTS_CONTAINER, batch_blob, piece_blob
 from shared.domain.search import Search
 from shared.domain.shards import ShardLayout
-from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, JobState, read_job
+from shared.domain.snapshot import JOB_ID_LABEL, read_job
 from shared.telemetry import log_event
 
-PARALLEL_JOBS = 20
-"""Jobs in flight at once towards the API server."""
 SIGNATURE_MARGIN = timedelta(hours=1)
 
 
@@ -61,20 +56,21 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         if piece_blob(search.job_id, job.batch, job.shard) not in present
     ]
     try:
-        _in_parallel([partial(ensure_job, kube, job.manifest(), {JOB_ID_LABEL: job.job_id}) for job in jobs])
+        in_parallel([partial(ensure_job, kube, job.manifest(), {JOB_ID_LABEL: job.job_id}) for job in jobs])
     except PermanentError:
         _remove_own(kube, search.job_id, {job.name for job in jobs})
         raise
 
     def change(row: Search) -> Search:
-        created = row.jobs_created_at or datetime.now(UTC)
+        created = row.jobs_created_at or clients().now()
         plan = {**row.plan, "shards": len(layout.shards), "source_version": layout.source_version}
         plan |= {"sequences_in_database": layout.sequences, "letters_in_database": layout.letters}
         if row.attempt != search.attempt:
             return row
         # Kept once it is known: a second run of this activity finds results of the first one's Jobs.
         expected = len(jobs) if row.expected_jobs is None else row.expected_jobs
-        return replace(row, expected_jobs=expected, jobs_created_at=created, plan=plan)
+        row = replace(row, expected_jobs=expected, jobs_created_at=created, plan=plan)
+        return replace(row, outcome="", outcome_at=None, failure=None)  # what was seen of earlier Jobs is over
 
     try:
         row = clients().searches.update(search.owner, search.job_id, change)
@@ -115,16 +111,7 @@ def stop_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
     search = clients().searches.get(data["owner"], data["job_id"])
     if search.run != data["run"]:  # a retry was faster; its Jobs are not ours to stop
         return {"deleted": 0}
-    kube = clients().kube(search.cluster)
-    if search.engine == "native":
-        selector = f"app=blast,{JOB_ID_LABEL}={search.job_id},{ATTEMPT_LABEL}={search.attempt}"
-    else:  # the command line does not label attempts, and may use an id of its own
-        ids = ",".join(sorted(ids_of(search)))
-        selector = f"app in (blast,elb-submit,setup,submit),{JOB_ID_LABEL} in ({ids})"
-    jobs = [read_job(job) for job in kube.jobs(selector)]
-    running = [job.name for job in jobs if job.state in (JobState.PENDING, JobState.RUNNING)]
-    _in_parallel([partial(kube.delete, "jobs", name) for name in running])
-    return {"deleted": len(running)}
+    return {"deleted": stop_running_jobs(clients().kube(search.cluster), search)}
 
 
 def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]) -> list[BlastJob]:
@@ -168,12 +155,4 @@ def _signed(settings: Settings, blobs: Blobs, container: str, name: str, permiss
 def _remove_own(kube: Kube, job_id: str, names: set[str]) -> None:
     """Remove what was made of a set; a Job of that name that is somebody else's stays."""
     made = {read_job(job).name for job in kube.jobs(f"app=blast,{JOB_ID_LABEL}={job_id}")}
-    _in_parallel([partial(kube.delete, "jobs", name) for name in sorted(names & made)])
-
-
-def _in_parallel(calls: Sequence[Callable[[], None]]) -> None:
-    """Run all calls, at most ``PARALLEL_JOBS`` at a time; the first error is raised after all have ended."""
-    with ThreadPoolExecutor(PARALLEL_JOBS) as pool:
-        futures = [pool.submit(call) for call in calls]
-    for future in futures:
-        future.result()
+    in_parallel([partial(kube.delete, "jobs", name) for name in sorted(names & made)])

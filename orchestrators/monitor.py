@@ -12,8 +12,8 @@ from typing import Any
 
 from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done
 from shared.domain import functions as names
-from shared.domain.schedule import POLLS_PER_GENERATION, MonitorClock
-from shared.domain.times import parse_time
+from shared.domain.schedule import POLL_SLACK, POLLS_PER_GENERATION, MonitorClock, poll_interval
+from shared.domain.times import aware, parse_time
 
 
 def monitor_orchestrator(context: Any) -> Steps:
@@ -25,15 +25,15 @@ def monitor_orchestrator(context: Any) -> Steps:
         ``{"state": ...}`` of the look that saw the end, with ``error`` where it failed.
     """
     job = context.get_input()
-    created = parse_time(job["created_at"]) or context.current_utc_datetime
+    created = parse_time(job["created_at"]) or aware(context.current_utc_datetime)
     clock = MonitorClock(after_wake=job.get("after_wake"))
     wake = context.wait_for_external_event(names.WAKE_EVENT)
     while True:
-        seen = yield from _look(context, job, follow_up=clock.after_wake is not None)
+        age = aware(context.current_utc_datetime) - created
+        seen = yield from _look(context, job, clock, age)
         if seen["state"] != "active":
             return seen
-        now = _aware(context.current_utc_datetime, created)
-        age = now - created
+        age = aware(context.current_utc_datetime) - created
         if age >= timedelta(seconds=job["deadline_seconds"]):
             return {"state": "failed", "error": _timeout(job["deadline_seconds"])}
         delay, clock = clock.next_delay(age)
@@ -50,21 +50,18 @@ def monitor_orchestrator(context: Any) -> Steps:
             wake = context.wait_for_external_event(names.WAKE_EVENT)
 
 
-def _look(context: Any, job: dict[str, Any], *, follow_up: bool) -> Steps:
+def _look(context: Any, job: dict[str, Any], clock: MonitorClock, age: timedelta) -> Steps:
     """One look. That it could not be taken changes nothing: the last state stays, and the next look comes.
 
     A look that saw the search fail has an ``error`` too, so only a missing ``state`` says that none was taken.
     """
-    data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"], "follow_up": follow_up}
+    data = {"job_id": job["job_id"], "owner": job["owner"], "run": job["run"], "follow_up": clock.is_follow_up}
+    data["max_age"] = poll_interval(age).total_seconds() - POLL_SLACK
     try:
         seen = yield from guarded(activity(context, names.OBSERVE_CLUSTER, data))
     except StepFailedError:
         return {"state": "active"}
     return seen if seen.get("state") else {"state": "active"}
-
-
-def _aware(now: Any, like: Any) -> Any:
-    return now.replace(tzinfo=like.tzinfo) if now.tzinfo is None else now
 
 
 def _timeout(seconds: int) -> dict[str, Any]:

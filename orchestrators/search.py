@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done, run, value
+from orchestrators.export import export_results, register_results
 from orchestrators.search_run import CancelledError, Run, SupersededError
 from shared.domain import functions as names
 from shared.domain.states import Phase, StepName
-from shared.domain.times import format_time
+from shared.domain.times import aware, format_time, parse_time
 from shared.telemetry import log_event_once
 
 ADMISSION_INTERVAL = timedelta(seconds=15)
 CAPACITY_INTERVAL = timedelta(seconds=60)
-RESULTS_INTERVAL = timedelta(seconds=2)
 
 
 def search_orchestrator(context: Any) -> Steps:
     """Run one search.
 
     Input: the search's reference (``job_id``, ``owner``, ``run``), ``cluster``, ``database``, ``created_at``,
-    ``parallel``, ``deadline_seconds``, ``results_grace_seconds``, ``warmup_wait_seconds``. Unknown fields are ignored.
+    ``parallel``, ``deadline_seconds``, ``results_grace_seconds``, ``warmup_wait_seconds``, ``waits_per_generation``
+    (older inputs have none), and ``waits`` of the generation before. Unknown fields are ignored.
 
     Returns:
         ``{"phase": ...}``, the phase in which the search ended.
@@ -37,20 +39,34 @@ def search_orchestrator(context: Any) -> Steps:
         phase = yield from _cancel(this)
     except SupersededError:
         return {"phase": "superseded"}
+    except _StillWaitingError as waiting:
+        context.continue_as_new({**job, "waits": dict(waiting.since)})
+        return None
     yield from _let_others_in(this)
     return {"phase": phase}
 
 
+class _StillWaitingError(Exception):
+    """The search has waited for a while: its history begins anew, so that it stays short."""
+
+    def __init__(self, since: Mapping[str, str | None]) -> None:
+        super().__init__("still waiting")
+        self.since = since
+
+
 def _search(this: Run) -> Steps:
+    if this.job.get("engine") == "external":  # its Jobs were there before anybody here knew of it
+        yield from _watch(this)
+        return (yield from register_results(this))
     warm = yield from _prepare(this)
-    if this.job.get("engine") == "cli":
+    if warm is not None and this.job.get("engine") == "cli":
         yield from _submit_by_command(this)
-    else:
+    elif warm is not None:
         yield from _warm_up(this, warm=warm)
         yield from _configure(this)
         yield from _submit(this)
     yield from _watch(this)
-    return (yield from _export(this))
+    return (yield from export_results(this))
 
 
 def _fail(this: Run, error: dict[str, Any]) -> Steps:
@@ -88,8 +104,13 @@ def _tolerate(this: Run, activity_name: str) -> Steps:
 
 
 def _prepare(this: Run) -> Steps:
-    """Admission: wait while it says "not yet", each reason until its own deadline."""
-    since: dict[str, Any] = {}
+    """Admission: wait while it says "not yet", each reason until its own deadline.
+
+    Returns:
+        Whether the database is warm; None when an earlier run has made the Jobs, and they are to be watched.
+    """
+    since = {phase: parse_time(at) for phase, at in (this.job.get("waits") or {}).items()}
+    waits = 0
     while True:
         verdict = yield from run(this.context, names.CHECK_ADMISSION, this.ref)
         if verdict["decision"] == "cancelled":
@@ -98,16 +119,22 @@ def _prepare(this: Run) -> Steps:
             raise SupersededError
         if verdict["decision"] == "admit":
             return bool(verdict["warm"])
-        now = this.context.current_utc_datetime
-        began = since.setdefault(verdict["phase"], now)
-        if now - began >= timedelta(seconds=verdict["seconds"]):
+        if verdict["decision"] == "resume":
+            return None
+        now = aware(this.context.current_utc_datetime)
+        known = (since.get(verdict["phase"]), parse_time(verdict.get("since")))
+        began = since[verdict["phase"]] = min(filter(None, known), default=now)
+        until = began + timedelta(seconds=verdict["seconds"])
+        if now >= until:
             raise StepFailedError(_waited_too_long(verdict))
-        until = format_time(began + timedelta(seconds=verdict["seconds"]))
-        reason = f"{verdict['reason']}; since {format_time(began)}, at most until {until}"
+        reason = f"{verdict['reason']}; since {format_time(began)}, at most until {format_time(until)}"
         yield from this.advance(phase=verdict["phase"], reason=reason)
         # A slot that comes free wakes who gets it; everything else is asked for again.
         capacity = verdict["phase"] == Phase.WAITING_FOR_CAPACITY
         yield from this.pause(CAPACITY_INTERVAL if capacity else ADMISSION_INTERVAL)
+        waits += 1
+        if waits == this.job.get("waits_per_generation"):
+            raise _StillWaitingError({phase: format_time(at) for phase, at in since.items()})
 
 
 def _waited_too_long(verdict: dict[str, Any]) -> dict[str, Any]:
@@ -210,40 +237,9 @@ def _watch(this: Run) -> Steps:
     yield from this.advance(phase=Phase.RESULTS_PENDING, finish=[{"step": StepName.RUNNING}])
 
 
-def _export(this: Run) -> Steps:
-    """The results gate, then merge all batches at once, then publish, then completed."""
-    began = this.context.current_utc_datetime
-    gate = yield from run(this.context, names.CHECK_RESULTS, this.ref)
-    while not gate["open"]:
-        if this.context.current_utc_datetime - began >= timedelta(seconds=this.job["results_grace_seconds"]):
-            raise StepFailedError(_missing_results(gate))
-        yield from this.pause(RESULTS_INTERVAL)
-        yield from this.advance()
-        gate = yield from run(this.context, names.CHECK_RESULTS, this.ref)
-    yield from this.advance(phase=Phase.EXPORTING)
-    tasks = [
-        activity(this.context, names.MERGE_BATCH, {**this.ref, "batch": batch}) for batch in range(gate["batches"])
-    ]
-    merged = yield from guarded(this.context.task_all(tasks))
-    published = yield from run(
-        this.context, names.PUBLISH_RESULTS, {**this.ref, "merged": [value(result) for result in merged]}
-    )
-    done = {"step": StepName.EXPORTING, "detail": f"{published['bytes']} bytes"}
-    return (yield from this.advance(phase=Phase.COMPLETED, finish=[done]))
-
-
 def _lost(seen: dict[str, Any]) -> dict[str, Any]:
     return {
         "code": "lost",
         "message": f"the monitor ended without a result: the search's row is {seen['state']}",
         "hint": "somebody else ended or removed the search; submit it again",
-    }
-
-
-def _missing_results(gate: dict[str, Any]) -> dict[str, Any]:
-    what = ", ".join([*gate["missing"], *(f"{name} (empty)" for name in gate["empty"])])
-    return {
-        "code": "results_lost",
-        "message": f"all Jobs have ended, but results are missing: {what}",
-        "hint": "somebody removed Jobs or results; retry the search",
     }

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import azure.functions as func
 
 from shared.auth import Caller
+from shared.clients.counters import count
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
+from shared.clients.recording import flush_counts, record_submit
 from shared.domain import functions as names
 from shared.domain.callback import token_is_valid
-from shared.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from shared.domain.errors import ConflictError, ForbiddenError, NotFoundError
+from shared.domain.external_results import is_within
 from shared.domain.history import Event
 from shared.domain.results import MANIFEST, QUERIES_CONTAINER, RESULTS_CONTAINER, published_blob
 from shared.domain.search import Search
-from shared.domain.states import Phase, Status
+from shared.domain.states import Phase
 from shared.responses import Reply, accepted, anonymous, endpoint
 from shared.telemetry import log_event
 from triggers.blueprint import http
 from triggers.freshness import refreshed
-from triggers.paging import read_cursor, read_limit, write_cursor
+from triggers.paging import read_cursor, read_filter, read_limit, write_cursor
 from triggers.requests import SubmitRequest, read_body
 from triggers.start import start_orchestration
 from triggers.submission import Submission
@@ -72,6 +75,7 @@ def submit(
         blobs = clients().blobs(search.cluster.storage_account)
         blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
         start_orchestration(search, DurableOrchestrations(client))
+        record_submit(search)
     log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
     return accepted({"job_id": search.job_id}, f"/api/blast/jobs/{search.job_id}")
 
@@ -80,39 +84,39 @@ def submit(
 @endpoint
 def list_searches(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """One page of the caller's searches, newest first; operators ask for all with ``?owner=*``."""
-    limit, cursor = read_limit(req), read_cursor(req)
-    if (status := req.params.get("status")) and status not in set(Status):
-        raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
+    limit, cursor, where = read_limit(req), read_cursor(req), read_filter(req)
     owner = req.params.get("owner")
     if owner is not None and owner != caller.owner and not caller.is_operator:
         raise ForbiddenError("role_missing", "other owners' searches need the role operator", "leave owner out")
-    if owner == "*":
-        searches, after = clients().searches.page_of_all(limit, cursor)
-    else:
-        searches, after = clients().searches.page(owner or caller.owner, limit, cursor)
-    fresh = refreshed(searches, DurableOrchestrations(client))
-    items = [list_item(search) for search in fresh if _wanted(search, req)]
-    return Reply({"items": items, "next_cursor": write_cursor(after)})
 
+    after: str | None = None
 
-def _wanted(search: Search, req: func.HttpRequest) -> bool:
-    """The filters, applied to the page that was read: a filtered page may be short and still have a cursor."""
-    status, program, db = (req.params.get(name) for name in ("status", "program", "db"))
-    text = (req.params.get("q") or "").lower()
-    return (
-        (not status or search.status == status)
-        and (not program or search.program == program)
-        and (not db or search.database == db)
-        and text in search.title.lower()
-    )
+    def read() -> list[Search]:
+        nonlocal after  # of the page that is shown: read again, it may end elsewhere
+        if owner == "*":
+            searches, after = clients().searches.page_of_all(limit, cursor, where)
+        else:
+            searches, after = clients().searches.page(owner or caller.owner, limit, cursor, where)
+        return searches
+
+    fresh = refreshed(read(), DurableOrchestrations(client), read)
+    return Reply({"items": [list_item(search) for search in fresh], "next_cursor": write_cursor(after)})
 
 
 @http("api/blast/jobs/{id}", "GET", name="blast_jobs_detail", durable=True)
 @endpoint
 def show_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """One search with its steps, Jobs and options."""
-    (search,) = refreshed([find_own(req, caller)], DurableOrchestrations(client))
-    return Reply(detail(search))
+    search = find_own(req, caller)
+
+    def read_again() -> list[Search]:
+        try:
+            return [clients().searches.get(search.owner, search.job_id)]
+        except NotFoundError:  # deleted meanwhile: shown as it was a moment ago
+            return [search]
+
+    (shown,) = refreshed([search], DurableOrchestrations(client), read_again)
+    return Reply(detail(shown))
 
 
 def find_own(req: func.HttpRequest, caller: Caller) -> Search:
@@ -158,10 +162,10 @@ def download_result(req: func.HttpRequest, caller: Caller) -> Reply:
     search = find_own(req, caller)
     name = str(req.route_params.get("name") or "")
     file = next((f for f in _manifest(search)["manifest"] if f["name"] == name), None)
-    if file is None:
+    blob = str((file or {}).get("blob") or published_blob(search.job_id, name))
+    if file is None or not is_within(search, blob):  # a folder of others may hold a manifest that others wrote
         raise NotFoundError("result_not_found", "the search has no such result file", "GET .../results lists them")
     blobs = clients().blobs(search.cluster.storage_account)
-    blob = published_blob(search.job_id, name)
     if int(file["size"]) > clients().settings.download_limit_bytes:
         link = blobs.url(RESULTS_CONTAINER, blob, permissions="r", life=LINK_LIFE)
         return Reply(None, 302, {"Location": link}, content=b"")
@@ -179,6 +183,8 @@ def notify(req: func.HttpRequest, client: Any) -> Reply:
     search = clients().searches.find(job_id)
     if search.is_terminal:
         return Reply({"woken": False}, 202)
-    clients().clusters.request_wake(search.cluster, datetime.now(UTC))
+    count("wake_ups")
+    clients().clusters.request_wake(search.cluster, clients().now())
     DurableOrchestrations(client).wake(names.monitor_instance(search.job_id, search.run), names.WAKE_EVENT)
+    flush_counts()
     return Reply({"woken": True}, 202)

@@ -8,7 +8,9 @@ import re
 
 import azure.functions as func
 
-from shared.domain.errors import MalformedError
+from shared.domain.errors import InvalidInputError, MalformedError
+from shared.domain.search_filter import SearchFilter
+from shared.domain.states import Status
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -22,6 +24,14 @@ def read_limit(req: func.HttpRequest) -> int:
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_LIMIT:
         raise MalformedError("invalid_limit", "limit is not a number from 1 to 500", "leave it out for 50")
     return int(text)
+
+
+def read_filter(req: func.HttpRequest) -> SearchFilter:
+    """``?status=``, ``?program=``, ``?db=`` and ``?q=``. Raises InvalidInputError ``unknown_status``."""
+    status, program, database, text = (req.params.get(name) or "" for name in ("status", "program", "db", "q"))
+    if status and status not in set(Status):
+        raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
+    return SearchFilter(status, program, database, text)
 
 
 def read_cursor(req: func.HttpRequest) -> str | None:

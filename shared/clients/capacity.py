@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from shared.clients.cluster_rows import Slots
 from shared.clients.provider import clients
@@ -59,7 +59,7 @@ def _holder(search: Search) -> str:
 
 def _line(active: Iterable[Search], holders: Mapping[str, str]) -> list[Waiting]:
     """Who waits for a slot, without those that have not asked for a while: their host is gone, others go first."""
-    oldest = datetime.now(UTC) - SILENCE
+    oldest = clients().now() - SILENCE
     return [
         _waiting(s)
         for s in active

@@ -16,6 +16,7 @@ from shared.domain.times import format_time, parse_time
 
 _OBSERVATION = "observation"
 _SLOTS = "slots"
+_MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,12 @@ class ClusterRows(Protocol):
 
     def take_look(self, cluster: ClusterRef, row: ClusterRow, now: datetime) -> bool:
         """Claim the look: one conditional write. False when somebody else was faster."""
+
+    def seen(self, cluster: ClusterRef, at: datetime) -> None:
+        """A look that began then has succeeded, and what it saw is written: the cluster answers."""
+
+    def unreachable(self, cluster: ClusterRef, since: datetime, reason: str) -> None:
+        """A look has failed; since when that is so, and why."""
 
     def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
         """Ask for a look that does not wait for the window."""
@@ -79,6 +86,9 @@ class TableClusterRows:
             observed_at=parse_time(row.get("observed_at")),
             previous_look_at=parse_time(row.get("previous_look_at")),
             wake_requested_at=parse_time(row.get("wake_requested_at")),
+            seen_at=parse_time(row.get("seen_at")),
+            unreachable_since=parse_time(row.get("unreachable_since")),
+            unreachable_reason=str(row.get("unreachable_reason") or ""),
             etag=row.metadata["etag"],
         )
 
@@ -89,12 +99,21 @@ class TableClusterRows:
             entity["previous_look_at"] = format_time(row.observed_at)
         return self._write_guarded(cluster, entity, row.etag)
 
+    def seen(self, cluster: ClusterRef, at: datetime) -> None:
+        """Merge ``seen_at`` in, and that the cluster answers."""
+        self._merge(cluster, seen_at=format_time(at), unreachable_since="", unreachable_reason="")
+
+    def unreachable(self, cluster: ClusterRef, since: datetime, reason: str) -> None:
+        """Merge in that the cluster does not answer."""
+        self._merge(cluster, unreachable_since=format_time(since), unreachable_reason=reason[:_MAX_REASON])
+
     def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
         """Merge ``wake_requested_at`` in, whatever else is written meanwhile."""
+        self._merge(cluster, wake_requested_at=format_time(now))
+
+    def _merge(self, cluster: ClusterRef, **columns: str | None) -> None:
         with translated(f"cluster {cluster.cluster_name}"):
-            self._tables.client(CLUSTERS).upsert_entity(
-                {**_keys(cluster), **cluster.to_dict(), "wake_requested_at": format_time(now)}
-            )
+            self._tables.client(CLUSTERS).upsert_entity({**_keys(cluster), **cluster.to_dict(), **columns})
 
     def slots(self, cluster: ClusterRef) -> Slots:
         """Who holds a slot; nobody when there is no row yet."""

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from shared.clients.counters import count
 from shared.clients.kube_credentials import KubeAccess
 from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
 
 PAGE = 500
+MAX_LISTED = 50_000
+"""Objects of one list at most, so that a cluster that nobody tidies cannot take the app's memory."""
 _TRIES = 3
 _QUOTA = re.compile(r"(exceeded|failed) quota:")
 """How the API server's ResourceQuota admission says no (plugin/pkg/admission/resourcequota)."""
@@ -29,6 +34,9 @@ class Kube(Protocol):
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """All pods of the namespace that match."""
+
+    def listed[T](self, kind: str, selector: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
+        """What ``read`` makes of every object of a kind that matches; no more than a page of JSON is held."""
 
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes."""
@@ -45,8 +53,11 @@ class Kube(Protocol):
     def delete(self, kind: str, name: str) -> None:
         """Delete an object and what it owns (Background); one that is gone already is fine."""
 
-    def log_tail(self, pod: str, lines: int, limit_bytes: int) -> str:
-        """The last lines of a pod's log; empty when there is none yet."""
+    def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
+        """The last lines of a container's log; empty when there is none yet. A pod of several needs its name."""
+
+    def server_time(self) -> datetime | None:
+        """What the API server's clock said at its last answer; None when that is not known."""
 
 
 _PATHS = {
@@ -86,18 +97,32 @@ class KubeClient:
         self._api: Any = ApiClient(configuration)
         self._server, self._namespace, self._token = access.server, namespace, token
         self._page, self._timeout = page, timeout
+        self._answered_at: datetime | None = None
 
     def jobs(self, selector: str) -> list[dict[str, Any]]:
         """All Jobs of the namespace that match: a consistent LIST in pages, never from the watch cache."""
-        return list(self._list("jobs", selector))
+        return self.listed("jobs", selector, _as_it_is)
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """All pods of the namespace that match."""
-        return list(self._list("pods", selector))
+        return self.listed("pods", selector, _as_it_is)
 
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes."""
-        return list(self._list("nodes", ""))
+        return self.listed("nodes", "", _as_it_is)
+
+    def listed[T](self, kind: str, selector: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
+        """Follow ``continue``; a list that expired half-way (410) begins again.
+
+        Raises:
+            TransientError: ``kube_list_expired`` time and again, or ``kube_list_too_long``, beyond ``MAX_LISTED``.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._pages(kind, selector, read)
+            except _ExpiredError:
+                continue
+        raise TransientError("kube_list_expired", f"the list of {kind} expired {_TRIES} times", "try again")
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """One object."""
@@ -121,15 +146,23 @@ class KubeClient:
         except NotFoundError:
             return
 
-    def log_tail(self, pod: str, lines: int, limit_bytes: int) -> str:
-        """The last lines of a pod's log, at most ``limit_bytes`` of them; empty when there is none (yet)."""
-        query = {"tailLines": str(lines)}
+    def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
+        """The last lines of a container's log, at most ``limit_bytes`` of them; empty when there is none (yet).
+
+        Args:
+            container: may be left out for a pod that has only one; the API server refuses to choose among several.
+        """
+        query = {"tailLines": str(lines)} | ({"container": container} if container else {})
         try:
             # The API's own limitBytes would keep the first bytes of the tail, and it is the last ones that tell.
             data = self._raw("GET", f"{self._path('pods', pod)}/log", query, None, f"log of {pod}", last=limit_bytes)
         except PermanentError:  # not started yet (400), or gone (404)
             return ""
         return data.decode("utf-8", "replace")
+
+    def server_time(self) -> datetime | None:
+        """What the API server's clock said at its last answer, in whole seconds (the header ``Date``)."""
+        return self._answered_at
 
     def _path(self, kind: str, name: str | None = None) -> str:
         path = _PATHS[kind].format(ns=self._namespace)
@@ -139,28 +172,25 @@ class KubeClient:
             raise PermanentError("kube_refused", f"{name!r} is not the name of one of the {kind}")
         return f"{path}/{quote(name, safe='')}"
 
-    def _list(self, kind: str, selector: str) -> Iterator[dict[str, Any]]:
-        """Follow ``continue``; a list that expired half-way (410) begins again."""
-        for _ in range(_TRIES):
-            try:
-                yield from self._pages(kind, selector)
-            except _ExpiredError:
-                continue
-            return
-        raise TransientError("kube_list_expired", f"the list of {kind} expired {_TRIES} times", "try again")
-
-    def _pages(self, kind: str, selector: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
+    def _pages[T](self, kind: str, selector: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
+        count("kube_lists")
+        items: list[T] = []
         token = ""
         while True:
             query = {"limit": str(self._page)}
             query |= {"labelSelector": selector} if selector else {}
             query |= {"continue": token} if token else {}
             page = self._call("GET", self._path(kind), query, what=f"list of {kind}")
-            items += page.get("items") or []
+            if not str(page.get("kind") or "").endswith("List"):
+                # Taken for a list without items it would mean that every Job is gone.
+                raise TransientError("kube_unreachable", f"list of {kind}: this was no list of an API server")
+            items += [read(item) for item in page.get("items") or ()]
             token = page.get("metadata", {}).get("continue") or ""
             if not token:
                 return items
+            if len(items) >= MAX_LISTED:
+                hint = "remove old Jobs: finished ones of the command line stay until somebody does"
+                raise TransientError("kube_list_too_long", f"there are more than {MAX_LISTED} {kind}", hint)
 
     def _call(
         self,
@@ -172,9 +202,11 @@ class KubeClient:
         what: str,
     ) -> dict[str, Any]:
         try:
-            parsed: dict[str, Any] = json.loads(self._raw(method, path, query, body, what))
+            parsed = json.loads(self._raw(method, path, query, body, what))
         except ValueError as error:
             raise TransientError("kube_unreachable", f"{what}: this was no answer of an API server") from error
+        if not isinstance(parsed, dict):
+            raise TransientError("kube_unreachable", f"{what}: this was no answer of an API server")
         return parsed
 
     def _raw(
@@ -194,6 +226,7 @@ class KubeClient:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         headers["Authorization"] = f"Bearer {self._token()}"
         url = self._server + path + (f"?{urlencode(query)}" if query else "")
+        count("kube_calls")
         try:
             response = self._api.call_api(
                 method, url, headers, None if body is None else dict(body), _request_timeout=self._timeout
@@ -206,7 +239,19 @@ class KubeClient:
             raise TransientError("kube_unreachable", f"the cluster did not answer for {what}: {reason}") from error
         except (HTTPError, OSError) as error:
             raise TransientError("kube_unreachable", f"the cluster did not answer for {what}: {error}") from error
+        self._answered_at = _date_of(response.headers) or self._answered_at
         return data
+
+
+def _date_of(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers.get("Date") or "").astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _as_it_is(item: dict[str, Any]) -> dict[str, Any]:
+    return item
 
 
 def _last(chunks: Iterable[bytes], limit: int) -> bytes:

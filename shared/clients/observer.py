@@ -1,103 +1,146 @@
 """One look at a cluster for all of its searches: taken if it is due, every changed row written, monitors woken.
 
-Called by the monitor's activity and by the stale reconcile; ``docs/architecture.md``, "Observing a cluster".
+Called by the monitor's activity, by lists and details, and by the timers; ``docs/architecture.md``, "Observing a
+cluster". In a process one look is under way at a time and shared by all who ask; between processes the cluster's row
+decides who takes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from time import sleep
 
+from shared.clients.counters import count
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
-from shared.domain.cli_results import success_marker
+from shared.clients.registration import register_unknown
+from shared.clients.sightings import write_failure, write_sightings
+from shared.clients.single_flight import SingleFlight
 from shared.domain.errors import ElbError, NotFoundError, TransientError
 from shared.domain.failures import Failure
-from shared.domain.functions import WAKE_EVENT, monitor_instance
 from shared.domain.lifecycle import Lifecycle, lifecycle_of
-from shared.domain.observation import Observation, Outcome, ids_of, needs_success_marker, observe
-from shared.domain.results import RESULTS_CONTAINER
-from shared.domain.schedule import SHORTEST_WINDOW, should_look, window_seconds
-from shared.domain.search import ClusterRef, Search, enter_phase
-from shared.domain.snapshot import ClusterSnapshot, read_snapshot
+from shared.domain.schedule import SHORTEST_WINDOW, ClusterRow, cluster_window, should_look
+from shared.domain.search import ClusterRef, Search
+from shared.domain.snapshot import ClusterSnapshot, read_job, read_pod
 from shared.domain.stale_jobs import APPS
-from shared.domain.states import Phase
+from shared.domain.states import WATCHED
 from shared.telemetry import log_event
 
 _SELECTOR = f"app in ({','.join(APPS)})"
-_WATCHED = frozenset({Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING})
-_PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED, Outcome.RUNNING: Phase.RUNNING}
+PARALLEL_LOOKS = 8
+_BUSY_PAUSE = 0.2
+_POOL = ThreadPoolExecutor(PARALLEL_LOOKS, thread_name_prefix="look")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What came of asking for a look.
+
+    Attributes:
+        taken: whether a look was taken while the caller waited.
+        row: the cluster's row after it.
+        registered: how many searches begun outside it found.
+    """
+
+    taken: bool
+    row: ClusterRow
+    registered: int = 0
+
+
+_FLIGHTS: SingleFlight[Look] = SingleFlight()
 
 
 def look_at_cluster(
-    cluster: ClusterRef, orchestrations: Orchestrations, asking: Search | None, *, follow_up: bool = False
-) -> Observation | None:
+    cluster: ClusterRef,
+    orchestrations: Orchestrations,
+    *,
+    max_age: float | None = None,
+    follow_up: bool = False,
+    asking: str = "",
+) -> Look:
     """Take the look if it is due; write every row that changed.
 
     Args:
-        asking: the search whose monitor asks, and which therefore is not woken; None for a timer.
+        max_age: how old a look the caller puts up with, in seconds; None for what the cluster's searches ask for.
         follow_up: whether this is a look after a wake-up.
+        asking: id of the search whose monitor asks, and which therefore is not woken.
 
-    Returns:
-        What was seen of ``asking``; None when no look was taken.
+    Raises:
+        TransientError: the state store does not answer. A cluster that does not answer raises nothing.
     """
-    now = datetime.now(UTC)
+
+    def look() -> Look:
+        return _look_if_due(cluster, orchestrations, max_age, follow_up, asking)
+
+    seen, own = _FLIGHTS.run(cluster.key, look)
+    if not (own or seen.taken) and (follow_up or max_age is not None):
+        seen, _ = _FLIGHTS.run(cluster.key, look)  # whoever was at it asked for less than we do
+    return seen
+
+
+def start_look(cluster: ClusterRef, orchestrations: Orchestrations) -> Future[Look]:
+    """The same for a caller that will not wait to its end: the look goes on, and the next caller joins it."""
+    return _FLIGHTS.start(cluster.key, lambda: _look_if_due(cluster, orchestrations, None, False, ""), _POOL)
+
+
+def _look_if_due(
+    cluster: ClusterRef, orchestrations: Orchestrations, max_age: float | None, follow_up: bool, asking: str
+) -> Look:
+    now = clients().now()
     row = clients().clusters.read(cluster)
-    if not should_look(row, SHORTEST_WINDOW, now, follow_up=follow_up):
-        return None  # the usual case: one read
+    if not should_look(row, SHORTEST_WINDOW if max_age is None else max_age, now, follow_up=follow_up):
+        count("looks_throttled")
+        return Look(False, row)  # the usual case: one read
     active = [search for search in clients().searches.unfinished(cluster.key) if search.is_active]
-    if not should_look(row, window_seconds(s.phase for s in active), now, follow_up=follow_up):
-        return None
-    if not clients().clusters.take_look(cluster, row, now):
+    window = cluster_window(active, now) if max_age is None else max_age
+    for _ in range(2):
+        if not should_look(row, window, now, follow_up=follow_up):
+            break
+        if clients().clusters.take_look(cluster, row, now):
+            return _take(cluster, row, active, orchestrations, asking)
         row = clients().clusters.read(cluster)  # somebody looked, or only asked for a look: then it is still ours
-        if not should_look(row, SHORTEST_WINDOW, now, follow_up=follow_up):
-            return None
-        if not clients().clusters.take_look(cluster, row, now):
-            return None
+    count("looks_throttled")
+    return Look(False, row)
+
+
+def _take(
+    cluster: ClusterRef, row: ClusterRow, active: Sequence[Search], orchestrations: Orchestrations, asking: str
+) -> Look:
+    count("looks_taken")
+    watched = [search for search in active if search.phase in WATCHED]
     try:
-        snapshot = take_snapshot(cluster)
+        snapshot = _snapshot(cluster, row)
     except ElbError as error:  # refused, gone or silent: whatever it is, nothing was seen
-        log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
-        return _without_cluster(cluster, active, asking, orchestrations, error)
-    own = None
-    for search in active:
-        marker = needs_success_marker(snapshot, search) and _has_success_marker(search)
-        seen = observe(snapshot, search, success_marker=marker)
-        _write(search, seen, snapshot)
-        if asking is not None and search.job_id == asking.job_id:
-            own = seen
-        elif seen.outcome in (Outcome.DONE, Outcome.FAILED, Outcome.MISSING_JOBS) and search.phase in _WATCHED:
-            _wake(search, orchestrations)
-    return own
+        since = row.unreachable_since or clients().now()
+        if row.unreachable_since is None:  # one line for an episode
+            log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
+        ended = _certain_end(cluster)
+        if ended is not None:
+            write_failure(watched, ended, orchestrations, asking)
+        clients().clusters.unreachable(cluster, since, error.message)
+        return Look(True, replace(row, unreachable_since=since, unreachable_reason=error.message))
+    if row.unreachable_since is not None:
+        seconds = round((snapshot.observed_at - row.unreachable_since).total_seconds(), 3)
+        log_event("cluster_reachable_again", cluster=cluster.cluster_name, seconds=seconds)
+    write_sightings(watched, snapshot, orchestrations, asking)
+    registered = register_unknown(snapshot, cluster, orchestrations, active)
+    clients().clusters.seen(cluster, snapshot.observed_at)
+    fresh = replace(row, seen_at=snapshot.observed_at, observed_at=snapshot.observed_at)
+    return Look(True, replace(fresh, unreachable_since=None, unreachable_reason=""), registered)
 
 
-def _wake(search: Search, orchestrations: Orchestrations) -> None:
-    """Wake a search's monitor. Where that fails, its own timer finds out; the other searches must not wait for it."""
+def _snapshot(cluster: ClusterRef, row: ClusterRow) -> ClusterSnapshot:
+    """The snapshot; a server that was merely busy is asked once more, one that has not answered before is not."""
     try:
-        orchestrations.wake(monitor_instance(search.job_id, search.run), WAKE_EVENT)
+        return take_snapshot(cluster)
     except TransientError as error:
-        log_event("wake_failed", job_id=search.job_id, code=error.code, message=error.message)
-
-
-def _without_cluster(
-    cluster: ClusterRef,
-    active: Sequence[Search],
-    asking: Search | None,
-    orchestrations: Orchestrations,
-    error: ElbError,
-) -> Observation | None:
-    """Nothing was seen. Where Azure says for certain that the cluster is stopped or gone, that ends its searches."""
-    ended = _certain_end(cluster)
-    own = None
-    for search in active:
-        if ended is None or search.phase not in _WATCHED:
-            _mark_stale(search, error)
-        elif asking is not None and search.job_id == asking.job_id:
-            own = Observation(Outcome.FAILED, search.progress, search.jobs, failure=ended)
-        else:
-            _wake(search, orchestrations)
-    return own
+        if error.code != "kube_busy" or row.unreachable_since is not None:
+            raise
+        log_event("look_repeated", cluster=cluster.cluster_name, message=error.message)
+    sleep(_BUSY_PAUSE)
+    return take_snapshot(cluster)
 
 
 def _certain_end(cluster: ClusterRef) -> Failure | None:
@@ -116,43 +159,12 @@ def _certain_end(cluster: ClusterRef) -> Failure | None:
 
 
 def take_snapshot(cluster: ClusterRef) -> ClusterSnapshot:
-    """One LIST of Jobs and one of pods; the command line's own Jobs are there to be seen, never counted as work."""
-    kube = clients().kube(cluster)
-    jobs = kube.jobs(_SELECTOR)
-    pods = kube.pods(_SELECTOR) if jobs else []
-    return read_snapshot(jobs, pods, datetime.now(UTC))
+    """One LIST of Jobs and one of pods; the command line's own Jobs are there to be seen, never counted as work.
 
-
-def _has_success_marker(search: Search) -> bool:
-    """Whether the command line's finalizer wrote its marker. A storage that does not answer says nothing."""
-    blobs = clients().blobs(search.cluster.storage_account)
-    try:
-        return any(blobs.listing(RESULTS_CONTAINER, success_marker(elb_id)) for elb_id in sorted(ids_of(search)))
-    except ElbError as error:
-        log_event("marker_not_read", job_id=search.job_id, error=error.code, message=error.message)
-        return False
-
-
-def _write(search: Search, seen: Observation, snapshot: ClusterSnapshot) -> None:
-    phase = _PHASES.get(seen.outcome)
-
-    def change(row: Search) -> Search:
-        late = row.observed_at is not None and row.observed_at > snapshot.observed_at
-        if not row.is_active or row.attempt != search.attempt or late:
-            return row
-        row = replace(row, progress=seen.progress, jobs=seen.jobs, observed_at=snapshot.observed_at, stale_reason=None)
-        row = replace(row, all_succeeded_looks=seen.all_succeeded_looks)
-        if row.phase in _WATCHED and phase is not None and phase != row.phase:
-            row = enter_phase(row, phase, snapshot.observed_at, seen.waiting_reason)
-        if row.phase in _WATCHED:
-            row = replace(row, waiting_reason=seen.waiting_reason)
-        return row
-
-    clients().searches.update(search.owner, search.job_id, change)
-
-
-def _mark_stale(search: Search, error: ElbError) -> None:
-    """The last state stays; the row says since when it is old and why."""
-    clients().searches.update(
-        search.owner, search.job_id, lambda row: row if not row.is_active else replace(row, stale_reason=error.message)
-    )
+    Each page of the lists is read into small values before the next one comes. The time is that of the beginning: what
+    happened since then may or may not be in it.
+    """
+    kube, began = clients().kube(cluster, patient=False), clients().now()
+    jobs = kube.listed("jobs", _SELECTOR, read_job)
+    pods = kube.listed("pods", _SELECTOR, read_pod) if jobs else []
+    return ClusterSnapshot(began, tuple(jobs), tuple(pods), kube.server_time())

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +24,9 @@ from shared.clients.event_log import EventLog, TableEventLog
 from shared.clients.kube import Kube, KubeClient
 from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
 from shared.clients.retrying_kube import RetryingKube
-from shared.clients.search_store import SearchStore, TableSearchStore
+from shared.clients.search_store import TableSearchStore
+from shared.clients.searches import SearchStore
+from shared.clients.stats import Stats, TableStats
 from shared.clients.table_rows import Tables
 from shared.config import Settings, settings
 from shared.domain.errors import PermanentError, TransientError
@@ -32,6 +35,8 @@ from shared.domain.search import ClusterRef
 CONNECTION_LIFE = 600.0
 """Seconds that a cluster's kubeconfig is used before it is asked for again."""
 MAX_CACHED = 16
+QUICK_TIMEOUT = (3.0, 10.0)
+"""Seconds to connect and of silence for a look: it is repeated anyway, and somebody may be waiting for it."""
 
 
 class Clients(Protocol):
@@ -54,14 +59,21 @@ class Clients(Protocol):
         """Histories of searches."""
 
     @property
+    def stats(self) -> Stats:
+        """What was counted."""
+
+    @property
     def arm(self) -> Arm:
         """Azure Resource Manager."""
 
     def blobs(self, account: str) -> Blobs:
         """Blobs of a storage account."""
 
-    def kube(self, cluster: ClusterRef) -> Kube:
-        """A cluster's API server."""
+    def kube(self, cluster: ClusterRef, *, patient: bool = True) -> Kube:
+        """A cluster's API server; a patient client tries again what may pass, the other one is for a quick look."""
+
+    def now(self) -> datetime:
+        """The time, UTC."""
 
 
 class AzureClients:
@@ -81,6 +93,7 @@ class AzureClients:
         self._searches: SearchStore | None = None
         self._clusters: ClusterRows | None = None
         self._events: EventLog | None = None
+        self._stats: Stats | None = None
         self._arm: Arm | None = None
         self._blobs: OrderedDict[str, Blobs] = OrderedDict()
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
@@ -127,6 +140,14 @@ class AzureClients:
             return self._events
 
     @property
+    def stats(self) -> Stats:
+        """What was counted."""
+        with self._lock:
+            if self._stats is None:
+                self._stats = TableStats(self.tables)
+            return self._stats
+
+    @property
     def arm(self) -> Arm:
         """Azure Resource Manager."""
         with self._lock:
@@ -142,7 +163,11 @@ class AzureClients:
                 _bound(self._blobs)
             return self._blobs[account]
 
-    def kube(self, cluster: ClusterRef) -> Kube:
+    def now(self) -> datetime:
+        """The time, UTC."""
+        return datetime.now(UTC)
+
+    def kube(self, cluster: ClusterRef, *, patient: bool = True) -> Kube:
         """A cluster's API server: by ``ELB_KUBECONFIG`` where it is set, else by what ARM says.
 
         Connecting to one cluster holds up no caller that wants something else.
@@ -156,19 +181,21 @@ class AzureClients:
             connection = self._connections.setdefault(cluster.key, _Connection())
             _bound(self._connections)
         with connection.lock:
-            if connection.kube is None or self._clock() - connection.made_at > CONNECTION_LIFE:
-                connection.kube = self._connect(cluster)
+            if connection.clients is None or self._clock() - connection.made_at > CONNECTION_LIFE:
+                connection.clients = self._connect(cluster)
                 connection.made_at = self._clock()
-            return connection.kube
+            return connection.clients[0 if patient else 1]
 
-    def _connect(self, cluster: ClusterRef) -> Kube:
+    def _connect(self, cluster: ClusterRef) -> tuple[Kube, Kube]:
         access = read_kubeconfig(self._kubeconfig(cluster))
         credential = self.credential
 
         def token() -> str:
             return access.token or _ask(credential)
 
-        return RetryingKube(KubeClient(access, self.settings.namespace, token))
+        namespace = self.settings.namespace
+        quick = KubeClient(access, namespace, token, timeout=QUICK_TIMEOUT)
+        return RetryingKube(KubeClient(access, namespace, token)), quick
 
     def _kubeconfig(self, cluster: ClusterRef) -> bytes:
         if not self.settings.kubeconfig:
@@ -187,7 +214,8 @@ class _Connection:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     made_at: float = 0.0
-    kube: Kube | None = None
+    clients: tuple[Kube, Kube] | None = None
+    """The patient one and the quick one."""
 
 
 def _ask(credential: TokenCredential) -> str:

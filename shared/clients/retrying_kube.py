@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,10 @@ class RetryingKube:
         """All pods of the namespace that match."""
         return self._patiently(partial(self._kube.pods, selector))
 
+    def listed[T](self, kind: str, selector: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
+        """What ``read`` makes of every object of a kind that matches."""
+        return self._patiently(lambda: self._kube.listed(kind, selector, read))
+
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes."""
         return self._patiently(self._kube.nodes)
@@ -60,9 +65,13 @@ class RetryingKube:
         """Delete an object and what it owns; one that is gone already is fine."""
         self._patiently(partial(self._kube.delete, kind, name))
 
-    def log_tail(self, pod: str, lines: int, limit_bytes: int) -> str:
-        """The last lines of a pod's log."""
-        return self._patiently(partial(self._kube.log_tail, pod, lines, limit_bytes))
+    def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
+        """The last lines of a container's log."""
+        return self._patiently(partial(self._kube.log_tail, pod, lines, limit_bytes, container))
+
+    def server_time(self) -> datetime | None:
+        """What the API server's clock said at its last answer."""
+        return self._kube.server_time()
 
     def _patiently[T](self, call: Callable[[], T]) -> T:
         failures = 0

@@ -1,23 +1,40 @@
 """What points at searches, in the table ``elbindex``: by any id, newest first over all owners, unfinished per cluster.
 
-Index rows are written before what they point at; one that points at nothing is harmless. Rows of ended searches are
-dropped when the unfinished ones of their cluster are asked for, guarded by their ETag.
+Index rows are written before what they point at; one that points at nothing is harmless. The row of an unfinished
+search carries a copy of its columns. The copy follows the row, so it is behind where a process died between the two:
+who acts upon a copy compares it with the row, and the reconcile mends it. The row of a search that ends is dropped, guarded
+by the ETag that it had before the end, so that a retry which has begun meanwhile keeps its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from shared.clients.search_rows import columns_of, search_of
 from shared.clients.table_rows import INDEX, Tables, key_part, translated
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 from shared.domain.ids import newest_first_key
 from shared.domain.search import Search
+from shared.telemetry import log_event
 
 ORPHAN_AGE = timedelta(minutes=10)
 """Age from which an index row that points at nothing is not of a submit that is just being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCopy:
+    """The index row of an unfinished search; ``search`` is its copy, None where it has none that can be read."""
+
+    row: Any
+    search: Search | None
+
+    def is_of(self, search: Search) -> bool:
+        """Whether the copy says what the row of the search says."""
+        return self.search is not None and columns_of(self.search) == columns_of(search)
 
 
 class SearchIndex:
@@ -38,10 +55,67 @@ class SearchIndex:
             with translated("index row"):
                 self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"])
 
-    def add_unfinished(self, search: Search) -> None:
-        """Write the row by which a search that begins again is found."""
-        with translated(f"index row of {search.job_id}"):
-            self._tables.client(INDEX).upsert_entity(_unfinished_row(search))
+    def before_update(self, before: Search, after: Search) -> IndexCopy | None:
+        """What must be done before the row of a search is changed.
+
+        Returns:
+            Of a search that ends: its index row as it is now, for ``after_update``.
+        """
+        if after.is_unfinished and not before.is_unfinished:
+            self._upsert(_unfinished_row(after))  # before the row, as when it is created
+        if before.is_unfinished and not after.is_unfinished:
+            return self.copy_of(before)
+        return None
+
+    def after_update(self, before: Search, after: Search, copy: IndexCopy | None) -> None:
+        """Follow the change of a row. Where a copy cannot be written the change stands, and the reconcile mends it."""
+        if after.is_unfinished and not before.is_unfinished:
+            self._upsert(_unfinished_row(after))  # again: somebody may have dropped it between the two writes
+            return
+        try:
+            if after.is_unfinished:
+                self._replace(_unfinished_row(after))
+            elif copy is not None:
+                self.drop_ended(copy.row, orphan=False)
+        except TransientError as error:
+            log_event("copy_not_written", job_id=after.job_id, code=error.code, message=error.message)
+
+    def copy_of(self, search: Search) -> IndexCopy | None:
+        """The index row of an unfinished search; None when there is none."""
+        row = _unfinished_row(search)
+        try:
+            with translated(f"index row of {search.job_id}"):
+                return _copy(self._tables.client(INDEX).get_entity(row["PartitionKey"], row["RowKey"]))
+        except NotFoundError:
+            return None
+
+    def write_copy(self, search: Search, copy: IndexCopy) -> None:
+        """Replace a copy, unless somebody else wrote it meanwhile."""
+        from azure.core import MatchConditions
+        from azure.data.tables import UpdateMode
+
+        guard = {"etag": copy.row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+        try:
+            with translated(f"index row of {search.job_id}"):
+                self._tables.client(INDEX).update_entity(_unfinished_row(search), mode=UpdateMode.REPLACE, **guard)
+        except (ConflictError, NotFoundError):  # written, or dropped, by who knows more
+            return
+
+    def _replace(self, row: Mapping[str, Any]) -> None:
+        """Replace a row that is there; one that was dropped meanwhile stays away, for its search has ended."""
+        from azure.data.tables import UpdateMode
+
+        try:
+            with translated("index row"):
+                self._tables.client(INDEX).update_entity(row, mode=UpdateMode.REPLACE)
+        except NotFoundError:
+            return
+
+    def _upsert(self, row: Mapping[str, Any]) -> None:
+        from azure.data.tables import UpdateMode
+
+        with translated("index row"):
+            self._tables.client(INDEX).upsert_entity(row, mode=UpdateMode.REPLACE)
 
     def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
         """Let another id lead to a search: one conditional write. False when it leads to another search already."""
@@ -68,11 +142,12 @@ class SearchIndex:
             )
             return list(islice(found, limit))
 
-    def unfinished(self, cluster_key: str) -> list[Any]:
-        """The rows of a cluster."""
+    def unfinished(self, cluster_key: str) -> list[IndexCopy]:
+        """The rows of a cluster: one query, a page for each thousand."""
         with translated("index rows"):
             parameters = {"p": f"active:{key_part(cluster_key)}"}
-            return list(self._tables.client(INDEX).query_entities("PartitionKey eq @p", parameters=parameters))
+            found = self._tables.client(INDEX).query_entities("PartitionKey eq @p", parameters=parameters)
+            return [_copy(row) for row in found]
 
     def drop_ended(self, row: Any, *, orphan: bool) -> None:
         """Remove a row of a search that has ended, or of none at all; not one that was written anew meanwhile."""
@@ -84,7 +159,7 @@ class SearchIndex:
         try:
             with translated("index row"):
                 self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"], **unchanged)
-        except ConflictError:  # its search began again
+        except (ConflictError, NotFoundError):  # its search began again, or somebody else was faster
             return
 
     def _rows(self, search: Search) -> list[dict[str, Any]]:
@@ -102,4 +177,14 @@ def _id_row(search: Search, any_id: str) -> dict[str, Any]:
 
 def _unfinished_row(search: Search) -> dict[str, Any]:
     keys = {"PartitionKey": f"active:{key_part(search.cluster.key)}", "RowKey": key_part(search.job_id)}
-    return keys | _pointer(search)
+    return columns_of(search) | keys
+
+
+def _copy(row: Any) -> IndexCopy:
+    if "schema" not in row:  # of the first version, which kept no copy
+        return IndexCopy(row, None)
+    try:
+        return IndexCopy(row, search_of(row))
+    except PermanentError as error:
+        log_event(error.code, job_id=row["job_id"])
+        return IndexCopy(row, None)

@@ -2,85 +2,40 @@
 
 Tables: ``elbsearches`` has one partition per owner with the search rows (``s:`` + a key that sorts newest first) and
 the idempotency rows (``i:``), so that both are written in one transaction. ``elbindex`` finds an owner by an id
-(``id:<id>``), lists all owners newest first (``all``) and the active searches of a cluster (``active:<cluster>``).
-Index rows are written before and removed after what they point at: one that points at nothing is harmless.
+(``id:<id>``), lists all owners newest first (``all``) and the unfinished searches of a cluster (``active:<cluster>``),
+these with a copy of their columns, so that one query reads them all. Index rows are written before and removed after
+what they point at: one that points at nothing is harmless, and a copy that was left behind is mended by the reconcile.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Protocol
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from shared.clients.blobs import Blobs
-from shared.clients.search_index import SearchIndex
-from shared.clients.search_rows import (
-    COLUMNS,
-    MAX_PAYLOAD_UNITS,
-    columns_of,
-    payload_of,
-    search_of,
-    utf16_units,
-    with_payload,
-)
+from shared.clients.search_index import IndexCopy, SearchIndex
+from shared.clients.search_migrations import SCHEMA
+from shared.clients.search_payloads import SearchPayloads, stored_columns
+from shared.clients.search_rows import COLUMNS, search_of
+from shared.clients.searches import Change, IdempotencyKey
 from shared.clients.table_rows import SEARCHES, Tables, translated
-from shared.domain.errors import ConflictError, NotFoundError, TransientError
+from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
 from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
+from shared.domain.search_filter import EVERYTHING, SearchFilter
 from shared.telemetry import log_event
 
-STATE_CONTAINER = "elb-state"
 _READ_TRIES = 3
 _WRITE_TRIES = 12
 _WRITE_PAUSE = 0.02
 """Seconds that the longest wait before a try grows by."""
-Change = Callable[[Search], Search]
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """The caller's key and what came with it, both hashed."""
-
-    key: str
-    body: str
-
-
-class SearchStore(Protocol):
-    """Where searches are kept."""
-
-    def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
-        """Write a new search; with a known key, the search that it made, and False."""
-
-    def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
-        """The search that this key made; None for a new key. Raises ConflictError for another body."""
-
-    def find(self, job_id: str) -> Search:
-        """A search by any of its ids. Raises NotFoundError."""
-
-    def get(self, owner: str, job_id: str) -> Search:
-        """A search whose owner is known. Raises NotFoundError."""
-
-    def update(self, owner: str, job_id: str, change: Change) -> Search:
-        """Apply a pure change; writes nothing when nothing changes."""
-
-    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        """An owner's searches, newest first, without payloads; and where the next page begins."""
-
-    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        """Everybody's searches, newest first, without payloads."""
-
-    def unfinished(self, cluster_key: str) -> list[Search]:
-        """The searches of a cluster that are active or being deleted, with payloads, oldest first."""
-
-    def delete(self, search: Search) -> None:
-        """Remove a search's rows; what is gone already is fine."""
-
-    def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
-        """Let another id lead to a search; False when it leads to another search already."""
+_PARALLEL_READS = 8
+MAX_SCANNED = 1000
+"""Rows that one page of a list looks through at most."""
+_NOT_COPIED = frozenset({"payload", "payload_blob"})
 
 
 class TableSearchStore:
@@ -89,7 +44,7 @@ class TableSearchStore:
     def __init__(self, tables: Tables, blobs: Blobs) -> None:
         self._tables = tables
         self._index = SearchIndex(tables)
-        self._blobs = blobs
+        self._payloads = SearchPayloads(blobs)
 
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
         """Write a new search: index rows, then the row and its idempotency row in one transaction.
@@ -103,8 +58,8 @@ class TableSearchStore:
             if known is not None:
                 return known, False
         self._index.add(search)
-        columns = _stored(search)
-        self._write_payload(search, columns)
+        columns = stored_columns(search)
+        self._payloads.write(search, columns)
         entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | columns
         operations: list[tuple[str, dict[str, Any]]] = [("create", entity)]
         if idempotency is not None:
@@ -160,7 +115,7 @@ class TableSearchStore:
             with translated(f"search {job_id}"):
                 row = self._tables.client(SEARCHES).get_entity(owner_key(owner), _row_key(job_id))
             try:
-                return self._read(row)
+                return self._payloads.read(row)
             except TransientError as error:  # a payload that was replaced between the two reads: read both again
                 if error.code != "payload_missing" or tries == _READ_TRIES - 1:
                     raise
@@ -178,23 +133,23 @@ class TableSearchStore:
             time.sleep(random.uniform(0, tries * _WRITE_PAUSE))  # noqa: S311 - no secret
             before = self.get(owner, job_id)
             after = change(before)
-            old = _stored(before)
-            differing = {name: value for name, value in _stored(after).items() if old[name] != value}
+            old = stored_columns(before)
+            differing = {name: value for name, value in stored_columns(after).items() if old[name] != value}
             if not differing:
                 return before
-            self._write_payload(after, differing)
-            begins_again = after.is_unfinished and not before.is_unfinished
-            if begins_again:
-                self._index.add_unfinished(after)  # before the row, as when it is created
+            if before.schema < SCHEMA:
+                differing = stored_columns(after)
+            self._payloads.write(after, differing)
+            copy = self._index.before_update(before, after)
             try:
                 self._merge(owner, job_id, differing, before.etag)
             except ConflictError:
                 continue
-            if begins_again:
-                self._index.add_unfinished(after)  # again: a look may have dropped it between the two writes
+            if set(differing) - _NOT_COPIED:
+                self._index.after_update(before, after, copy)
             replaced = old["payload_blob"]
             if replaced and replaced != differing.get("payload_blob", replaced):
-                self._blobs.delete(STATE_CONTAINER, [replaced])
+                self._payloads.delete(replaced)
             return after
         raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
 
@@ -208,44 +163,87 @@ class TableSearchStore:
                 entity, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
             )
 
-    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        """One page of an owner's searches: one query, whatever the total, and no payloads on the way."""
+    def page(
+        self, owner: str, limit: int, after: str | None, where: SearchFilter = EVERYTHING
+    ) -> tuple[list[Search], str | None]:
+        """One page of an owner's searches: one query, whatever the total, and no payloads on the way.
+
+        A text of the title is looked for in at most ``MAX_SCANNED`` rows a call: the page may be short, or empty, and
+        still have a successor.
+        """
         query = "PartitionKey eq @p and RowKey gt @after and RowKey lt 's;'"
-        parameters = {"p": owner_key(owner), "after": max(after or "", "s:")}
+        query += "".join(f" and {name} eq @{name}" for name in where.columns)
+        parameters = {"p": owner_key(owner), "after": max(after or "", "s:"), **where.columns}
+        searches: list[Search] = []
+        scanned = 0
         with translated("searches"):
             found = self._tables.client(SEARCHES).query_entities(
-                query, parameters=parameters, results_per_page=limit, select=["PartitionKey", "RowKey", *COLUMNS]
+                query,
+                parameters=parameters,
+                results_per_page=MAX_SCANNED if where.text else limit,
+                select=["PartitionKey", "RowKey", *COLUMNS],
             )
-            rows = list(islice(found, limit))
-        return [_without_payload(row) for row in rows], rows[-1]["RowKey"] if len(rows) == limit else None
+            for row in found:
+                scanned += 1
+                search = _listed(row)
+                if search is not None and where.matches(search):
+                    searches.append(search)
+                if len(searches) == limit or scanned == MAX_SCANNED:
+                    return searches, row["RowKey"]
+        return searches, None
 
-    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
-        """One page over all owners: one query of the index and one read per row."""
+    def page_of_all(
+        self, limit: int, after: str | None, where: SearchFilter = EVERYTHING
+    ) -> tuple[list[Search], str | None]:
+        """One page over all owners: one query of the index and one read per row, in parallel."""
         rows = self._index.all_owners(limit, after)
-        searches = [s for row in rows if (s := self._pointed_at(row)) is not None]
+        with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="rows") as pool:
+            found = list(pool.map(self._pointed_at, rows))
+        searches = [s for s in found if s is not None and where.matches(s)]
         return searches, rows[-1]["RowKey"] if len(rows) == limit else None
 
     def unfinished(self, cluster_key: str) -> list[Search]:
-        """The searches of a cluster that are active or being deleted, oldest first.
+        """The searches of a cluster that are active or being deleted, oldest first: one query, without payloads."""
+        found = [copy.search for copy in self._index.unfinished(cluster_key) if copy.search is not None]
+        return sorted((s for s in found if s.is_unfinished), key=lambda s: s.created_at)
 
-        Index rows of ended ones are removed here and only here, guarded: one that was written anew meanwhile, because
-        its search was retried, stays.
+    def unfinished_rows(self, cluster_key: str) -> list[Search]:
+        """The same from their own rows, with payloads, in parallel; copies that were left behind are mended.
+
+        Index rows of ended searches that nobody removed are removed here, guarded: one that was written anew
+        meanwhile, because its search was retried, stays.
         """
-        found = []
-        for row in self._index.unfinished(cluster_key):
-            try:
-                search = self._pointed_at(row)
-            except TransientError as error:
-                if error.code != "payload_missing":
-                    raise
-                # Written anew just now, or lost: this search is left out, the others of its cluster are not.
-                log_event("payload_missing", job_id=row["job_id"])
-                continue
-            if search is not None and search.is_unfinished:
-                found.append(search)
-            else:
-                self._index.drop_ended(row, orphan=search is None)
+        copies = self._index.unfinished(cluster_key)
+        with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="rows") as pool:
+            rows = list(pool.map(self._row_of_copy, copies))
+        found = [search for search in rows if search is not None]
         return sorted(found, key=lambda s: s.created_at)
+
+    def _row_of_copy(self, copy: IndexCopy) -> Search | None:
+        try:
+            search = self._pointed_at(copy.row)
+        except ElbError as error:
+            if error.code not in ("payload_missing", "row_of_newer_version"):
+                raise
+            # Written anew just now, lost, or not for this version: it is left out, the others of its cluster are not.
+            log_event(error.code, job_id=copy.row["job_id"])
+            return None
+        if search is not None and search.is_unfinished:
+            if not copy.is_of(search):
+                self._index.write_copy(search, copy)
+            return search
+        self._index.drop_ended(copy.row, orphan=search is None)
+        return None
+
+    def mend_copy(self, owner: str, job_id: str) -> None:
+        """Bring the copy by which an unfinished search is found up to date with its row."""
+        try:
+            search = self.get(owner, job_id)
+        except NotFoundError:
+            return  # the reconcile removes what points at nothing
+        copy = self._index.copy_of(search)
+        if copy is not None:
+            self._row_of_copy(copy)
 
     def delete(self, search: Search) -> None:
         """Remove a search's rows: the idempotency row, then the row itself, then what points at it."""
@@ -267,36 +265,15 @@ class TableSearchStore:
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
 
-    def _read(self, row: Any) -> Search:
-        payload = row.get("payload", "")
-        if row.get("payload_blob"):
-            try:
-                payload = self._blobs.read(STATE_CONTAINER, row["payload_blob"]).decode()
-            except NotFoundError as error:  # replaced since the row was read, or lost: never "no such search"
-                raise TransientError(
-                    "payload_missing", f"the row of {row['job_id']} has moved on", "try again"
-                ) from error
-        return with_payload(search_of(row, row.metadata["etag"]), payload)
-
-    def _write_payload(self, search: Search, columns: Mapping[str, Any]) -> None:
-        """Write the payload's blob, before the row, when the columns to be written refer to one."""
-        if columns.get("payload_blob"):
-            data = payload_of(search).encode()
-            self._blobs.put(STATE_CONTAINER, columns["payload_blob"], data, "application/json")
-
 
 def _row_key(job_id: str) -> str:
     return f"s:{newest_first_key(job_id)}"
 
 
-def _stored(search: Search) -> dict[str, Any]:
-    """Columns and payload; for a payload too long for a column, the name of its blob, which its content gives."""
-    payload = payload_of(search)
-    if utf16_units(payload) <= MAX_PAYLOAD_UNITS:
-        return columns_of(search) | {"payload": payload, "payload_blob": ""}
-    digest = hashlib.sha256(payload.encode()).hexdigest()[:32]
-    return columns_of(search) | {"payload": "", "payload_blob": f"{search.job_id}/payload-{digest}.json"}
-
-
-def _without_payload(row: Any) -> Search:
-    return search_of(row, row.metadata.get("etag") or "")
+def _listed(row: Any) -> Search | None:
+    """A row of a list, without its payload; one of a newer version must not keep the others from being listed."""
+    try:
+        return search_of(row, row.metadata.get("etag") or "")
+    except PermanentError as error:
+        log_event(error.code, job_id=row.get("job_id"))
+        return None

@@ -93,7 +93,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search. Every field has a column or lies in the payload (``shared.clients.search_store``)."""
+    """One search. Every field has a column or lies in the payload (``shared.clients.search_store``).
+
+    Attributes:
+        observed_at: when the look began that last changed the row; ``schedule.as_of`` knows of later looks.
+        first_run: the run with which the present attempt began; 0 until the first retry.
+        waiting_since: since when it is in the waiting phase that it is in.
+        outcome: what the last look saw of the present attempt, where that ends its monitor: ``done``, ``failed`` (then
+            ``failure`` says why) or ``missing_jobs``; else empty.
+        seen_digest: of the Jobs that the last look saw, to tell without the payload whether they have changed.
+    """
 
     job_id: str
     owner: str
@@ -108,7 +117,6 @@ class Search:
     started_at: datetime | None = None
     completed_at: datetime | None = None
     observed_at: datetime | None = None
-    stale_reason: str | None = None
     attempt: int = 1
     run: int = 1
     expected_jobs: int | None = None
@@ -122,8 +130,13 @@ class Search:
     cloned_from: str | None = None
     idempotency_key: str = ""
     delete_run: int = 0
+    first_run: int = 0
     all_succeeded_looks: int = 0
     aliases: tuple[str, ...] = ()
+    waiting_since: datetime | None = None
+    outcome: str = ""
+    outcome_at: datetime | None = None
+    seen_digest: str = ""
     # payload: what can grow
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -132,7 +145,12 @@ class Search:
     jobs: tuple[Mapping[str, Any], ...] = ()
     query: Mapping[str, Any] = field(default_factory=dict)
     plan: Mapping[str, Any] = field(default_factory=dict)
+    failure: Mapping[str, Any] | None = None
+    # of the row it was read from
     etag: str = ""
+    schema: int = 0
+    # only shown, never stored
+    stale_reason: str | None = None
 
     @property
     def status(self) -> Status:
@@ -159,6 +177,10 @@ class Search:
         """Whether a delete was asked for and has not come to its end."""
         return self.phase in (Phase.DELETING, Phase.DELETE_FAILED)
 
+    def shown(self, *, observed_at: datetime | None, stale_reason: str | None) -> Search:
+        """The search with what is known of its freshness."""
+        return replace(self, observed_at=observed_at, stale_reason=stale_reason)
+
     @property
     def ref(self) -> dict[str, Any]:
         """What orchestrations and activities carry to find the row: references, never contents."""
@@ -182,8 +204,9 @@ def enter_phase(search: Search, phase: Phase, at: datetime, reason: str | None =
                 steps = finish(steps, earlier, at)
         steps = begin(steps, step, at)
     checked = at if phase in WAITING else search.checked_at
-    started = search.started_at or at
-    return replace(search, phase=phase, waiting_reason=reason, started_at=started, checked_at=checked, steps=steps)
+    since = None if phase not in WAITING else (search.waiting_since if search.phase is phase else None) or at
+    changed = replace(search, phase=phase, waiting_reason=reason, started_at=search.started_at or at, steps=steps)
+    return replace(changed, checked_at=checked, waiting_since=since)
 
 
 def finish_step(
@@ -218,10 +241,15 @@ def retried(search: Search, at: datetime) -> Search:
         attempt=search.attempt + 1,
         attempt_started_at=at,
         run=search.run + 1,
+        first_run=search.run + 1,
         waiting_reason=None,
         completed_at=None,
         error=None,
-        stale_reason=None,
+        waiting_since=None,
+        outcome="",
+        outcome_at=None,
+        seen_digest="",
+        failure=None,
         expected_jobs=None,
         jobs_created_at=None,
         cancel_requested_at=None,
@@ -233,7 +261,11 @@ def retried(search: Search, at: datetime) -> Search:
 
 
 def complete(search: Search, at: datetime, expires_at: datetime) -> Search:
-    """The results were listed, counted, validated and published. Only from the results gate's phase."""
+    """The results were listed, counted, validated and published. Only from the results gate's phase.
+
+    Args:
+        expires_at: until when results are kept; those of a search begun outside are not ours to remove.
+    """
     if not may_follow(search.phase, Phase.COMPLETED) or search.is_terminal:
         return search
     steps = finish(search.steps, StepName.EXPORTING, at)
@@ -242,7 +274,7 @@ def complete(search: Search, at: datetime, expires_at: datetime) -> Search:
         phase=Phase.COMPLETED,
         waiting_reason=None,
         completed_at=at,
-        results_expire_at=expires_at,
+        results_expire_at=None if search.engine == "external" else expires_at,
         steps=end_open_steps(steps, at, StepStatus.COMPLETED),
     )
 

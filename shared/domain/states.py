@@ -76,6 +76,8 @@ WAITING = frozenset(
 TERMINAL = frozenset({Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED})
 ON_THE_CLUSTER = frozenset({Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING, Phase.RESULTS_PENDING, Phase.EXPORTING})
 """Phases whose truth is found by looking at the cluster and at the results."""
+WATCHED = frozenset({Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING})
+"""Phases in which a monitor watches the search's Jobs."""
 
 STEP_OF_PHASE: dict[Phase, StepName] = {
     Phase.PREPARING: StepName.PREPARING,

@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
+def aware(at: datetime) -> datetime:
+    """The time with its zone; one without (some Durable versions give such) is taken as UTC."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
 def format_time(at: datetime | None) -> str | None:
     """``2026-01-02T03:04:05.678Z``, or None for None. A time without a zone is taken as UTC."""
     if at is None:
         return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return aware(at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -18,7 +22,6 @@ def parse_time(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return aware(datetime.fromisoformat(text))
     except (ValueError, OverflowError):  # not a time, or one that UTC would move out of the years 1 to 9999
         return None

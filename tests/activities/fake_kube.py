@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from shared.domain.errors import ConflictError, ElbError, NotFoundError
@@ -38,6 +39,8 @@ class FakeKube:
         calls: how often which ``verb kind`` was called.
         deleted: names, in order.
         on_create: runs inside every creation, outside of any lock.
+        before_list: runs inside every LIST of Jobs or pods, outside of any lock.
+        clock: the API server's, where a test is about it.
     """
 
     objects: dict[str, dict[str, Json]] = field(
@@ -48,7 +51,9 @@ class FakeKube:
     calls: Counter[str] = field(default_factory=Counter)
     deleted: list[str] = field(default_factory=list)
     on_create: Callable[[str], object] | None = None
+    before_list: Callable[[], object] | None = None
     meanwhile: Callable[[], object] | None = None
+    clock: Callable[[], datetime] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jobs(self, selector: str) -> list[Json]:
@@ -56,6 +61,9 @@ class FakeKube:
 
     def pods(self, selector: str) -> list[Json]:
         return self._list("pods", selector)
+
+    def listed[T](self, kind: str, selector: str, read: Callable[[Json], T]) -> list[T]:
+        return [read(item) for item in self._list(kind, selector)]
 
     def nodes(self) -> list[Json]:
         self._call("list", "nodes")
@@ -94,9 +102,17 @@ class FakeKube:
             self.deleted.append(name)
             self.objects[kind].pop(name, None)
 
-    def log_tail(self, pod: str, lines: int, limit_bytes: int) -> str:
+    def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
+        """Of ``logs`` under ``pod``, or ``pod/container``; the API server chooses no container of several."""
         self._call("log", "pods", pod)
-        return self.logs.get(pod, "")[-limit_bytes:]
+        spec = (self.objects["pods"].get(pod) or {}).get("spec") or {}
+        names = [each["name"] for each in spec.get("containers") or ()]
+        if not container and len(names) > 1:
+            return ""
+        return self.logs.get(f"{pod}/{container}", self.logs.get(pod, ""))[-limit_bytes:]
+
+    def server_time(self) -> datetime | None:
+        return self.clock() if self.clock is not None else None
 
     # -- for tests
 
@@ -115,6 +131,8 @@ class FakeKube:
 
     def _list(self, kind: str, selector: str) -> list[Json]:
         self._call("list", kind)
+        if self.before_list is not None:
+            self.before_list()
         assert selector, "nothing is ever listed without a selector"
         found = (o for o in self.objects[kind].values() if selects(selector, o["metadata"].get("labels") or {}))
         return copy.deepcopy(list(found))

@@ -7,19 +7,21 @@ in order. ``World`` holds them all; ``shared.clients.provider.use`` puts it in.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from shared.clients.blobs import BlobItem
 from shared.clients.cluster_rows import Slots
-from shared.clients.search_store import Change, IdempotencyKey
+from shared.clients.searches import Change, IdempotencyKey
 from shared.config import Settings
 from shared.domain.errors import ConflictError, ElbError, NotFoundError
 from shared.domain.history import Event
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef, Search
+from shared.domain.search_filter import EVERYTHING, SearchFilter
+from shared.domain.stats import Entry, TimerRun, hour_of
 from tests.activities.fake_durable import FakeDurable
 from tests.activities.fake_kube import FakeKube
 
@@ -32,6 +34,7 @@ class FakeSearchStore:
     keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     failing: ElbError | None = None
     meanwhile: Callable[[], object] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -44,7 +47,10 @@ class FakeSearchStore:
                 return known, False
             if idempotency:
                 self.keys[search.owner, idempotency.key] = search.job_id, idempotency.body
-            return self.put(search), True
+            if search.job_id in self.aliases:
+                raise ConflictError("id_taken", f"{search.job_id} is another search's alias")
+            present = [row for (_, job_id), row in self.rows.items() if job_id == search.job_id]
+            return (present[0], False) if present else (self.put(search), True)
 
     def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
         self._check()
@@ -61,7 +67,7 @@ class FakeSearchStore:
 
     def find(self, job_id: str) -> Search:
         self._check()
-        found = [search for (_, known), search in self.rows.items() if known == job_id]
+        found = [search for (_, known), search in self.rows.items() if known == self.aliases.get(job_id, job_id)]
         if not found:
             raise NotFoundError("row_not_found", f"search {job_id} is not there")
         return found[0]
@@ -85,19 +91,30 @@ class FakeSearchStore:
                     continue
                 return before if after == before else self.put(after)
 
-    def page(self, owner: str, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+    def page(
+        self, owner: str, limit: int, after: str | None, where: SearchFilter = EVERYTHING
+    ) -> tuple[list[Search], str | None]:
         self._check()
-        found = [s for s in self.rows.values() if s.owner == owner]
+        found = [s for s in self.rows.values() if s.owner == owner and where.matches(s)]
         return sorted(found, key=lambda s: s.created_at, reverse=True)[:limit], None
 
-    def page_of_all(self, limit: int, after: str | None) -> tuple[list[Search], str | None]:
+    def page_of_all(
+        self, limit: int, after: str | None, where: SearchFilter = EVERYTHING
+    ) -> tuple[list[Search], str | None]:
         self._check()
-        return sorted(self.rows.values(), key=lambda s: s.created_at, reverse=True)[:limit], None
+        found = [s for s in self.rows.values() if where.matches(s)]
+        return sorted(found, key=lambda s: s.created_at, reverse=True)[:limit], None
 
     def unfinished(self, cluster_key: str) -> list[Search]:
         self._check()
         found = [s for s in self.rows.values() if s.cluster.key == cluster_key and s.is_unfinished]
         return sorted(found, key=lambda s: s.created_at)
+
+    def unfinished_rows(self, cluster_key: str) -> list[Search]:
+        return self.unfinished(cluster_key)
+
+    def mend_copy(self, owner: str, job_id: str) -> None:
+        self.mended.append(job_id)
 
     def delete(self, search: Search) -> None:
         self._check()
@@ -143,6 +160,12 @@ class FakeClusterRows:
             return False
         self._write(cluster, replace(present, observed_at=now, previous_look_at=row.observed_at))
         return True
+
+    def seen(self, cluster: ClusterRef, at: datetime) -> None:
+        self._write(cluster, replace(self.read(cluster), seen_at=at, unreachable_since=None, unreachable_reason=""))
+
+    def unreachable(self, cluster: ClusterRef, since: datetime, reason: str) -> None:
+        self._write(cluster, replace(self.read(cluster), unreachable_since=since, unreachable_reason=reason))
 
     def request_wake(self, cluster: ClusterRef, now: datetime) -> None:
         self._write(cluster, replace(self.read(cluster), wake_requested_at=now))
@@ -224,6 +247,39 @@ class FakeEventLog:
 
 
 @dataclass
+class FakeStats:
+    """Statistics: (hour, key) -> entry, and what each timer did. ``failing`` is raised by every write."""
+
+    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    runs: dict[str, TimerRun] = field(default_factory=dict)
+    failing: ElbError | None = None
+
+    def add(self, entry: Entry) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.entries[entry.bucket, entry.key] = entry
+
+    def since(self, at: datetime) -> list[Entry]:
+        return [entry for (hour, _), entry in self.entries.items() if hour >= hour_of(at)]
+
+    def timer_ran(
+        self, name: str, at: datetime, seconds: float, result: Mapping[str, Any], *, failed: bool = False
+    ) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.runs[name] = TimerRun(at, seconds, dict(result), failed)
+
+    def timers(self) -> dict[str, TimerRun]:
+        return dict(self.runs)
+
+    def purge(self, before: datetime) -> int:
+        old = [key for key in self.entries if key[0] < hour_of(before)]
+        for key in old:
+            del self.entries[key]
+        return len(old)
+
+
+@dataclass
 class FakeArm:
     """What ARM says of every cluster, or the error that it answers with."""
 
@@ -248,13 +304,18 @@ class World:
     searches: FakeSearchStore = field(default_factory=FakeSearchStore)
     clusters: FakeClusterRows = field(default_factory=FakeClusterRows)
     events: FakeEventLog = field(default_factory=FakeEventLog)
+    stats: FakeStats = field(default_factory=FakeStats)
     arm: FakeArm = field(default_factory=FakeArm)
     store: FakeBlobs = field(default_factory=FakeBlobs)
     cluster: FakeKube = field(default_factory=FakeKube)
     durable: FakeDurable = field(default_factory=FakeDurable)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def blobs(self, account: str) -> FakeBlobs:
         return self.store
 
-    def kube(self, cluster: ClusterRef) -> FakeKube:
+    def kube(self, cluster: ClusterRef, *, patient: bool = True) -> FakeKube:
         return self.cluster
+
+    def now(self) -> datetime:
+        return self.clock()

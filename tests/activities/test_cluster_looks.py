@@ -8,13 +8,21 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 
-from shared.clients.observer import look_at_cluster
+from activities.observation import observe_cluster
+from shared.clients import observer
+from shared.clients.observer import Look, look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
+from shared.clients.single_flight import SingleFlight
 from shared.domain.search import Progress, Search, fail, retried
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.test_observation import lists, look, row
-from tests.activities.worlds import CLUSTER, OTHER_CLUSTER, Json, ago, put_job, put_running_search
+from tests.activities.worlds import CLUSTER, OTHER_CLUSTER, Json, ago, put_job, put_running_search, ref
+
+
+def ask(world: World) -> Look:
+    """Ask for a look as a list does."""
+    return look_at_cluster(CLUSTER, DurableOrchestrations(world.durable))
 
 
 @pytest.mark.proves("F2")
@@ -36,7 +44,7 @@ class TestThrottle:
 
         monkeypatch.setattr(world.searches, "unfinished", unfinished)
         world.clusters.reads = 0
-        assert look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None) is None
+        assert not ask(world).taken
         assert world.clusters.reads == 1
 
     @pytest.mark.parametrize(
@@ -55,29 +63,39 @@ class TestThrottle:
     def test_a_look_is_good_for_as_long_as_the_phase_says(
         self, world: World, phase: Phase, age: float, looks: int
     ) -> None:
-        search = put_running_search(world, phase=phase)
+        put_running_search(world, phase=phase)
         world.clusters.set(CLUSTER, observed_at=ago(age))
-        look(world, search)
+        ask(world)
+        assert lists(world) == looks
+
+    @pytest.mark.parametrize(("age", "looks"), [(9.4, 0), (9.6, 1)])
+    def test_a_monitor_puts_up_with_a_look_as_old_as_its_own_interval(
+        self, world: World, age: float, looks: int
+    ) -> None:
+        """So that many monitors, each in its turn, take no more looks than one."""
+        search = put_running_search(world)
+        world.clusters.set(CLUSTER, observed_at=ago(age))
+        observe_cluster(ref(search, max_age=9.5), world.durable)
         assert lists(world) == looks
 
     def test_the_most_impatient_search_of_the_cluster_decides(self, world: World) -> None:
-        search = put_running_search(world, phase=Phase.SUBMITTED)
+        put_running_search(world, phase=Phase.SUBMITTED)
         put_running_search(world, 2, phase=Phase.RUNNING)
         world.clusters.set(CLUSTER, observed_at=ago(6))
-        look(world, search)
+        ask(world)
         assert lists(world) == 1
 
     def test_a_search_of_another_cluster_does_not(self, world: World) -> None:
-        search = put_running_search(world, phase=Phase.SUBMITTED)
+        put_running_search(world, phase=Phase.SUBMITTED)
         put_running_search(world, 2, phase=Phase.RUNNING, cluster=OTHER_CLUSTER)
         world.clusters.set(CLUSTER, observed_at=ago(6))
-        look(world, search)
+        ask(world)
         assert lists(world) == 0
 
     def test_a_wake_up_does_not_wait(self, world: World) -> None:
         search = put_running_search(world)
         world.clusters.set(CLUSTER, observed_at=ago(1))
-        world.clusters.request_wake(CLUSTER, datetime.now(UTC))
+        world.clusters.request_wake(CLUSTER, ago(0.2))
         look(world, search)
         assert lists(world) == 1
 
@@ -110,12 +128,18 @@ class TestThrottle:
         look(world, search)
         assert lists(world) == 1
 
-    def test_of_two_hosts_with_one_row_only_one_looks(self, world: World) -> None:
+    def test_of_two_hosts_with_one_row_only_one_looks(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """The other one reads what the first one wrote."""
         search = put_running_search(world, jobs=1)
         put_job(world, search, 0, "succeeded")
         answers: list[Json] = []
-        world.clusters.meanwhile = lambda: answers.append(look(world, search))
+
+        def other_host() -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(observer, "_FLIGHTS", SingleFlight())
+                answers.append(look(world, search))
+
+        world.clusters.meanwhile = other_host
         answers.append(look(world, search))
         assert lists(world) == 1
         assert answers == [{"state": "done"}, {"state": "done"}]
@@ -155,14 +179,14 @@ class TestOneLookForAll:
     def test_a_timers_look_wakes_all(self, world: World) -> None:
         done = put_running_search(world, jobs=1)
         put_job(world, done, 0, "succeeded")
-        assert look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None) is None
+        assert ask(world).taken
         assert world.durable.woken == [f"monitor-{done.job_id}"]
 
     @pytest.mark.parametrize("phase", [p for p in Phase if p not in (Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING)])
     def test_only_a_search_that_is_watched_has_a_monitor_to_wake(self, world: World, phase: Phase) -> None:
         done = put_running_search(world, jobs=1, phase=phase)
         put_job(world, done, 0, "succeeded")
-        look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None)
+        ask(world)
         assert world.durable.woken == []
 
     def test_a_wake_that_fails_keeps_nobody_from_being_looked_at(self, world: World) -> None:
@@ -193,7 +217,7 @@ class TestOneLookForAll:
     def test_a_search_that_is_being_deleted_is_left_alone(self, world: World) -> None:
         search = put_running_search(world, jobs=1, phase=Phase.DELETING)
         put_job(world, search, 0, "failed")
-        look_at_cluster(CLUSTER, DurableOrchestrations(world.durable), None)
+        ask(world)
         assert row(world, search) == search
 
     def test_a_search_that_ends_meanwhile_is_left_as_it_ended(self, world: World) -> None:

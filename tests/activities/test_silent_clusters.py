@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from shared.clients import observer
 from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
+from shared.domain.schedule import as_of
+from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.test_observation import lists, look, row
-from tests.activities.worlds import CLUSTER, ago, put_running_search
+from tests.activities.worlds import CLUSTER, ago, put_job, put_running_search
+
+
+def shown(world: World, search: Search) -> Search:
+    """The search as a list shows it now."""
+    return as_of(row(world, search), world.clusters.read(CLUSTER), world.now())
 
 
 class TestUnreachable:
@@ -28,10 +38,8 @@ class TestUnreachable:
         world.cluster.fail("list", kind, error)
         assert look(world, searches[0]) == {"state": "active"}
         for before in searches:
-            after = row(world, before)
-            assert after.stale_reason == error.message
-            assert (after.phase, after.progress, after.jobs) == (before.phase, before.progress, before.jobs)
-            assert after.observed_at == before.observed_at
+            assert row(world, before) == before, "nothing is written into the rows"
+            assert shown(world, before).stale_reason == error.message
         assert world.durable.woken == []
 
     def test_the_first_success_makes_them_fresh_again(self, world: World) -> None:
@@ -39,11 +47,49 @@ class TestUnreachable:
         world.cluster.fail("list", "jobs", self.ERRORS[0])
         look(world, search)
         world.cluster.errors.clear()
-        world.clusters.set(CLUSTER, observed_at=ago(6))
+        world.clusters.set(CLUSTER, observed_at=ago(10))
         look(world, search)
-        after = row(world, search)
+        after = shown(world, search)
         assert after.stale_reason is None
         assert after.observed_at is not None
+
+    def test_an_episode_is_one_line_in_the_log_and_its_end_another(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO", "elb")
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        for _ in range(4):
+            world.clusters.set(CLUSTER, observed_at=ago(20))
+            look(world, search)
+        assert lists(world) == 4
+        world.cluster.errors.clear()
+        for _ in range(2):
+            world.clusters.set(CLUSTER, observed_at=ago(20))
+            look(world, search)
+        events = [json.loads(record.message)["event"] for record in caplog.records]
+        assert [e for e in events if "reachable" in e] == ["cluster_unreachable", "cluster_reachable_again"]
+
+    @pytest.mark.parametrize(("since", "age", "looks"), [(200, 9.9, 0), (200, 10, 1), (400, 59, 0), (400, 60, 1)])
+    @pytest.mark.parametrize("follow_up", [False, True])
+    @pytest.mark.proves("T5", "N4")
+    def test_it_gets_single_probes(self, world: World, since: float, age: float, looks: int, follow_up: bool) -> None:
+        search = put_running_search(world)
+        world.cluster.fail("list", "jobs", self.ERRORS[0])
+        world.clusters.set(CLUSTER, observed_at=ago(age), unreachable_since=ago(since))
+        world.clusters.request_wake(CLUSTER, ago(0))
+        look(world, search, follow_up=follow_up)
+        assert lists(world) == looks
+
+    def test_a_server_that_is_busy_for_a_moment_is_asked_once_more(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One 500 or 429 must not leave everybody without news for ten seconds."""
+        search = put_running_search(world, jobs=1)
+        put_job(world, search, 0, "succeeded")
+        world.cluster.fail("list", "jobs", TransientError("kube_busy", "429"))
+        monkeypatch.setattr(observer, "sleep", lambda seconds: world.cluster.errors.clear())
+        assert look(world, search) == {"state": "done"}
 
     def test_it_is_not_asked_more_often_for_it(self, world: World) -> None:
         search = put_running_search(world)
@@ -78,7 +124,7 @@ class TestCertainEnd:
         seen = look(world, search)
         assert (seen["state"], seen["error"]["code"]) == ("failed", f"cluster_{end}")
         assert seen["error"]["hint"]
-        assert row(world, search) == search  # its own orchestration writes the end
+        assert row(world, search).phase is phase, "its own orchestration writes the end"
 
     @pytest.mark.parametrize("end", ["deleted", "stopped"])
     def test_the_monitors_of_the_others_are_woken_to_ask_for_themselves(self, world: World, end: str) -> None:
@@ -86,14 +132,13 @@ class TestCertainEnd:
         getattr(self, end)(world)
         look(world, own)
         assert world.durable.woken == [f"monitor-{other.job_id}-3"]
-        world.clusters.set(CLUSTER, observed_at=ago(6))
         assert look(world, other)["error"]["code"] == f"cluster_{end}"
 
     def test_one_that_is_not_watched_is_only_said_to_be_old(self, world: World) -> None:
         own, exporting = put_running_search(world), put_running_search(world, 2, phase=Phase.EXPORTING)
         self.stopped(world)
         look(world, own)
-        assert row(world, exporting).stale_reason == self.SILENT.message
+        assert shown(world, exporting).stale_reason == self.SILENT.message
         assert world.durable.woken == []
 
     @pytest.mark.parametrize("power", ["Running", ""])
@@ -102,7 +147,7 @@ class TestCertainEnd:
         search = put_running_search(world)
         world.arm.power, world.arm.provisioning = power, provisioning
         assert look(world, search) == {"state": "active"}
-        assert row(world, search).stale_reason == self.SILENT.message
+        assert shown(world, search).stale_reason == self.SILENT.message
 
     @pytest.mark.parametrize(
         "error", [TransientError("arm_unavailable", "503"), PermanentError("arm_denied", "403")], ids=lambda e: e.code

@@ -116,8 +116,8 @@ class Bench:
         """Look at the cluster, as the monitor does, until it says that the search is done."""
 
         def done() -> bool | None:
-            seen = look_at_cluster(search.cluster, NobodyToWake(), search, follow_up=True)  # type: ignore[arg-type]
-            return (seen is not None and seen.outcome is Outcome.DONE) or None
+            look_at_cluster(search.cluster, NobodyToWake(), follow_up=True)  # type: ignore[arg-type]
+            return (self.clients.searches.get(search.owner, search.job_id).outcome == Outcome.DONE) or None
 
         wait_for(done, 60, "the end of the search")
 

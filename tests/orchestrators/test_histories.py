@@ -4,6 +4,7 @@ version of the app starts must go on. A change that breaks an old history needs 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -44,11 +45,21 @@ def replay(orchestrator: Callable[..., Any], step: Step) -> Sequence[pb.Orchestr
     return list(response.actions)
 
 
+HINTS = ("follow_up", "max_age")
+"""Fields of an activity's input that say how to go about it: they may differ between versions, what is asked may not."""
+
+
+def asked(text: str) -> Any:
+    """An activity's input without the hints; a replay itself compares numbers and names only."""
+    data = json.loads(text)
+    return {k: v for k, v in data.items() if k not in HINTS} if isinstance(data, dict) else data
+
+
 def decision(event: pb.HistoryEvent) -> tuple[Any, ...]:
     """A decided event in the form in which ``action`` shows an action."""
     kind = kind_of(event)
     if kind == "taskScheduled":
-        return event.eventId, event.taskScheduled.name, event.taskScheduled.input.value
+        return event.eventId, event.taskScheduled.name, asked(event.taskScheduled.input.value)
     if kind == "timerCreated":
         return event.eventId, "timer", event.timerCreated.fireAt.ToDatetime()
     if kind == "subOrchestrationInstanceCreated":
@@ -62,7 +73,7 @@ def action(action: pb.OrchestratorAction) -> tuple[Any, ...]:
     """An action as a tuple that can be compared and read."""
     kind = action.WhichOneof("orchestratorActionType")
     if kind == "scheduleTask":
-        return action.id, action.scheduleTask.name, action.scheduleTask.input.value
+        return action.id, action.scheduleTask.name, asked(action.scheduleTask.input.value)
     if kind == "createTimer":
         return action.id, "timer", action.createTimer.fireAt.ToDatetime()
     if kind == "createSubOrchestration":

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrators.monitor import monitor_orchestrator
 from shared.domain import functions as names
-from shared.domain.schedule import POLLS_PER_GENERATION
+from shared.domain.schedule import AFTER_WAKE, POLLS_PER_GENERATION
 from tests.orchestrators.fake_context import START, ActivityFailedError, Play, in_turn, play
 from tests.orchestrators.searches import BROKEN, REF
 
@@ -44,7 +44,11 @@ class TestLooking:
         assert played.context.seconds == 0
 
     def test_it_asks_for_its_own_search(self) -> None:
-        assert looks_of(monitor(DONE)) == [{**REF, "follow_up": False}]
+        assert looks_of(monitor(DONE)) == [{**REF, "follow_up": False, "max_age": 9.5}]
+
+    @pytest.mark.parametrize(("age", "max_age"), [(0, 9.5), (299, 9.5), (300, 29.5), (3600, 59.5)])
+    def test_it_puts_up_with_a_look_as_old_as_its_interval(self, age: float, max_age: float) -> None:
+        assert looks_of(monitor(DONE, age=age))[0]["max_age"] == max_age
 
     def test_it_looks_again_until_it_sees_the_end(self) -> None:
         played = monitor(ACTIVE, ACTIVE, DONE)
@@ -93,12 +97,12 @@ class TestWakeUps:
     def test_a_wake_up_makes_it_look_at_once(self) -> None:
         played = monitor(ACTIVE, DONE, wakes=(3.5,))
         assert played.context.seconds == 3.5
-        assert [look["follow_up"] for look in looks_of(played)] == [False, True]
+        assert [look["follow_up"] for look in looks_of(played)] == [False, False]  # it only reads what is known
 
     def test_it_looks_again_soon_after_because_the_job_that_called_has_not_ended_yet(self) -> None:
         played = monitor(*[ACTIVE] * 8, DONE, wakes=(1.0,))
-        assert played.context.waits()[1:] == [0.2, 0.5, 1, 2, 4, 10, 10]
-        assert [look["follow_up"] for look in looks_of(played)] == [False, *[True] * 6, False, False]
+        assert played.context.waits()[1:] == [*AFTER_WAKE, 10, 10]
+        assert [look["follow_up"] for look in looks_of(played)] == [False, False, *[True] * 5, False, False]
 
     def test_another_wake_up_begins_the_quick_looks_anew(self) -> None:
         played = monitor(*[ACTIVE] * 5, DONE, wakes=(1.0, 1.5))
@@ -142,7 +146,7 @@ class TestGenerations:
         first = monitor(ACTIVE, wakes=(85.0,))
         assert first.continued["after_wake"] == 1
         second = play(monitor_orchestrator, first.continued, {names.OBSERVE_CLUSTER: in_turn(*[ACTIVE] * 5, DONE)})
-        assert second.context.waits() == [0.5, 1, 2, 4, 10]
+        assert second.context.waits() == [*AFTER_WAKE[1:], 10]
         assert looks_of(second)[0]["follow_up"] is True
 
     def test_a_wake_up_in_the_last_wait_is_carried_over(self) -> None:
