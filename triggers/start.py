@@ -3,66 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
+from shared.clients.recording import record_end
+from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
 from shared.domain.results import QUERIES_CONTAINER
 from shared.domain.search import Search, fail
-from shared.domain.states import Phase
-from shared.domain.times import format_time
+from shared.domain.states import ON_THE_CLUSTER
 from shared.telemetry import log_event
 
+__all__ = ["start_deletion", "start_missing", "start_next_run", "start_orchestration"]
 REPEAT_TIME = timedelta(minutes=10)
 
 
-def start_orchestration(search: Search, orchestrations: Orchestrations) -> bool:
-    """Start the orchestration of the search's current run; False when it was started before."""
-    settings = clients().settings
-    data = {
-        **search.ref,
-        "cluster": search.cluster.to_dict(),
-        "database": search.database,
-        "created_at": format_time(search.attempt_started_at or search.created_at),
-        "engine": search.engine,
-        "attempt": search.attempt,
-        "parallel": settings.parallel_warm_reuse,
-        "warmup_wait_seconds": settings.warmup_wait_seconds,
-        "deadline_seconds": settings.search_deadline_seconds,
-        "results_grace_seconds": settings.results_grace_seconds,
-    }
-    return orchestrations.start(names.SEARCH_ORCHESTRATOR, names.search_instance(search.job_id, search.run), data)
+def start_missing(search: Search, orchestrations: Orchestrations) -> bool:
+    """Start the orchestration of an active search that has none, under the id that it was to have.
+
+    Returns:
+        Whether it was started: not without a query, and not when somebody was faster.
+    """
+    # One that is to be cancelled needs no query, but somebody to bring the cancel to its end; nor one that has Jobs.
+    needs_query = search.cancel_requested_at is None and search.phase not in ON_THE_CLUSTER
+    if needs_query and not _has_query(search):
+        return False
+    started = start_orchestration(search, orchestrations)
+    if started:
+        log_event("search_started_again", job_id=search.job_id, run=search.run, phase=search.phase.value)
+    return started
 
 
-def revive(search: Search, orchestrations: Orchestrations) -> bool:
-    """Give an unfinished search an orchestration, where its own never began or has ended without ending the search.
+def start_next_run(search: Search, orchestrations: Orchestrations) -> bool:
+    """Give an active search another orchestration, in place of one that has ended or is stuck.
+
+    The row comes first and is the guard: of several that try, one sets the next run, and whatever is left of the old
+    one learns from the row that it is superseded.
 
     Returns:
         Whether one was started.
     """
-    if search.phase is Phase.DELETING:
-        return start_deletion(search, orchestrations)
-    if not search.is_active:
-        return False
-    view = orchestrations.find(names.search_instance(search.job_id, search.run))
-    if view is not None and not view.has_ended:
-        return False
-    # One that is to be cancelled needs no query, but somebody to bring the cancel to its end.
-    if view is None and search.cancel_requested_at is None and not _has_query(search):
-        return False
-    if view is not None:
-        next_run = search.run + 1
+    old, next_run = search, search.run + 1
 
-        def change(row: Search) -> Search:
-            gone = row.is_active and row.run == search.run
-            return replace(row, run=next_run) if gone else row
+    def change(row: Search) -> Search:
+        return replace(row, run=next_run) if row.is_active and row.run == old.run else row
 
-        search = clients().searches.update(search.owner, search.job_id, change)
-        if search.run != next_run:
-            return False
-    log_event("search_revived", job_id=search.job_id, run=search.run, phase=search.phase.value)
-    return start_orchestration(search, orchestrations)
+    search = clients().searches.update(search.owner, search.job_id, change)
+    if search.run != next_run or not search.is_active:
+        return False
+    started = start_orchestration(search, orchestrations)
+    if started:
+        log_event("search_revived", job_id=search.job_id, run=search.run, phase=search.phase.value)
+    for instance_of in (names.search_instance, names.monitor_instance):
+        orchestrations.terminate(instance_of(old.job_id, old.run))
+    return started
 
 
 def _has_query(search: Search) -> bool:
@@ -70,14 +65,14 @@ def _has_query(search: Search) -> bool:
     blobs = clients().blobs(search.cluster.storage_account)
     if blobs.listing(QUERIES_CONTAINER, str(search.query["blob"])):
         return True
-    now = datetime.now(UTC)
+    now = clients().now()
     if now - search.created_at > REPEAT_TIME:
         error = {
             "code": "query_missing",
             "message": "the submit was interrupted before the query was stored",
             "hint": "submit the search again, with a new Idempotency-Key",
         }
-        clients().searches.update(search.owner, search.job_id, lambda row: fail(row, error, now))
+        record_end(clients().searches.update(search.owner, search.job_id, lambda row: fail(row, error, now)))
     return False
 
 

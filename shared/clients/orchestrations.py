@@ -7,20 +7,32 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from shared.domain.errors import TransientError
 
+PURGE_TIME = timedelta(minutes=4)
+"""How long one purge may take; what it does not reach the next one does."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationView:
-    """How an orchestration stands. ``runtime_status`` is Durable's own word, lower case."""
+    """How an orchestration stands.
+
+    Attributes:
+        runtime_status: Durable's own word, lower case.
+        created_at: when it was asked for; of one that continued as new, perhaps when its last generation began.
+        updated_at: when it last wrote a checkpoint (the local engine: or was last sent something).
+    """
 
     instance_id: str
     runtime_status: str
     custom_status: Any
     output: Any
     error: str
+    created_at: datetime
+    updated_at: datetime
 
     @property
     def has_ended(self) -> bool:
@@ -39,6 +51,12 @@ class Orchestrations(Protocol):
 
     def find(self, instance_id: str) -> OrchestrationView | None:
         """How it stands; None when there is no such instance."""
+
+    def terminate(self, instance_id: str) -> None:
+        """End one without asking it; one that is not there or has ended is fine."""
+
+    def purge(self, before: datetime) -> int:
+        """Forget the ended ones that were created before then; how many."""
 
 
 class DurableOrchestrations:
@@ -94,7 +112,41 @@ class DurableOrchestrations:
             custom_status=_json(state.serialized_custom_status),
             output=_json(state.serialized_output),
             error=failure.message if failure else "",
+            created_at=state.created_at.replace(tzinfo=UTC),  # the SDK gives UTC without saying so
+            updated_at=state.last_updated_at.replace(tzinfo=UTC),
         )
+
+    def terminate(self, instance_id: str) -> None:
+        """End one without asking it, and none of its children; one that is not there or has ended is fine."""
+        import grpc
+
+        view = self.find(instance_id)  # the local engine answers nothing to either, Azure refuses both
+        if view is None or view.has_ended:
+            return
+        try:
+            self._client.terminate_orchestration(instance_id, recursive=False)
+        except grpc.RpcError as error:
+            if _code(error) in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+                return
+            raise TransientError("durable_unavailable", f"{instance_id} could not be ended", "try again") from error
+
+    def purge(self, before: datetime) -> int:
+        """Forget the ended ones that were created before then, as many as ``PURGE_TIME`` allows.
+
+        Returns:
+            How many.
+        """
+        import grpc
+        from durabletask.client import OrchestrationStatus
+
+        ended = [OrchestrationStatus.COMPLETED, OrchestrationStatus.FAILED, OrchestrationStatus.TERMINATED]
+        try:
+            purged = self._client.purge_orchestrations_by(
+                created_time_to=before, runtime_status=ended, timeout=PURGE_TIME
+            )
+        except grpc.RpcError as error:
+            raise TransientError("durable_unavailable", "no history could be purged", "try again") from error
+        return int(purged.deleted_instance_count)
 
 
 def _code(error: Any) -> Any:

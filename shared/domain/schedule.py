@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from shared.domain.search import Search
 from shared.domain.states import ON_THE_CLUSTER, Phase
 
-POLLS_PER_GENERATION = 10
-"""Polls after which a monitor continues as new, so that its history stays bounded."""
-AFTER_WAKE = (0.2, 0.5, 0.55, 1.0, 2.0)
+POLLS_PER_GENERATION = 8
+"""Polls after which a monitor continues as new: its history stays below 100 events even when every poll is woken."""
+AFTER_WAKE = (0.2, 0.5, 0.55, 0.75, 0.8, 0.8, 2.0)
 """Seconds between the quick looks after a wake-up: the Job that calls back has not ended yet when it calls. They are as
 close together as two looks a second allow (ADR 0018)."""
 WAKE_GRACE = 0.15
@@ -161,8 +161,11 @@ class MonitorClock:
     after_wake: int | None = None
 
     def woken(self) -> MonitorClock:
-        """A wake-up came: begin the quick looks anew."""
-        return MonitorClock(self.polls, 0)
+        """A wake-up came: begin the quick looks anew.
+
+        One that comes before the first of them does not: calls in quick succession would put it off for ever.
+        """
+        return MonitorClock(self.polls, 1 if self.after_wake == 1 else 0)
 
     @property
     def is_follow_up(self) -> bool:

@@ -1,4 +1,7 @@
-"""What the reconcile does for searches that nobody drives any more: one new run each, whoever notices."""
+"""What the reconcile does for searches that nobody drives any more: one new run each, whoever notices.
+
+Which verdict is passed when is tested in ``tests/unit/domain/test_reconcile.py``.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,26 @@ from shared.domain.times import format_time
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
-    OTHER_CLUSTER,
     ago,
-    job_id,
     put_job,
     put_running_search,
     put_search,
     ref,
 )
 from triggers import timers
-from triggers.start import revive, start_deletion, start_orchestration
+from triggers.start import start_deletion, start_orchestration
+from triggers.timers.verdicts import attend_to
 
 
 def run(world: World, search: Search) -> bool:
-    """Revive one search."""
-    return revive(search, DurableOrchestrations(world.durable))
+    """Attend to one search; whether anything was done."""
+    return attend_to(search, DurableOrchestrations(world.durable)) != ""
+
+
+def end(world: World, instance: str, status: str = "FAILED", *, after: float = 3600) -> None:
+    """Let an orchestration end that began so many seconds ago."""
+    world.durable.ended[instance] = status
+    world.durable.created[instance] = ago(after)
 
 
 def reconcile(world: World) -> None:
@@ -70,10 +78,15 @@ class TestRevive:
         assert world.durable.started[f"{search.job_id}-2"][1]["run"] == 2
 
     def test_and_the_one_after_that(self, world: World, search: Search) -> None:
-        for number in (2, 3):
+        end(world, search.job_id, after=0)
+        assert run(world, search)
+        for number, pause in ((3, 60), (4, 120)):
+            search = world.searches.get(search.owner, search.job_id)
             instance = list(world.durable.started)[-1]
-            world.durable.ended[instance] = "FAILED"
-            run(world, world.searches.get(search.owner, search.job_id))
+            end(world, instance, after=pause - 1)
+            assert not run(world, search)
+            end(world, instance, after=pause + 1)
+            assert run(world, search)
             assert list(world.durable.started)[-1] == f"{search.job_id}-{number}"
 
     @pytest.mark.parametrize("phase", [Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED])
@@ -116,6 +129,15 @@ class TestRevive:
         row = world.searches.put(replace(search, run=2))  # written, and then the host died
         assert run(world, row) is True
         assert list(world.durable.started)[-1] == f"{search.job_id}-2"
+
+    def test_what_is_left_of_the_old_run_is_ended(self, world: World, search: Search) -> None:
+        old = [search.job_id, f"monitor-{search.job_id}"]
+        world.durable.started[old[1]] = "monitor_orchestrator", {}
+        world.durable.created[old[1]] = world.durable.updated[old[1]] = ago(4000)
+        world.durable.created[old[0]] = world.durable.updated[old[0]] = ago(4000)
+        assert attend_to(search, DurableOrchestrations(world.durable)) == "replaced"
+        assert world.durable.terminated == old
+        assert f"{search.job_id}-2" in world.durable.started
 
     def test_a_cancel_whose_orchestration_died_is_brought_to_its_end(self, world: World, search: Search) -> None:
         world.durable.ended[search.job_id] = "FAILED"
@@ -265,38 +287,7 @@ class TestReconcile:
         reconcile(world)
         assert f"{search.job_id}-2" in world.durable.started
 
-    def test_a_cluster_in_trouble_does_not_keep_the_others_from_their_look(
-        self, world: World, search: Search, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        put_running_search(world, 2, cluster=OTHER_CLUSTER)
-        world.clusters.remember(OTHER_CLUSTER)
-        real = world.searches.unfinished
-
-        def unfinished(key: str) -> list[Search]:
-            if key == CLUSTER.key:
-                raise TransientError("state_unavailable", "no answer")
-            return real(key)
-
-        monkeypatch.setattr(world.searches, "unfinished", unfinished)
-        reconcile(world)
-        assert world.cluster.calls["list jobs"] == 1
-        assert f"{job_id(2)}" in world.durable.started
-
-    def test_a_search_in_trouble_does_not_keep_the_next_from_being_revived(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        first, second = put_search(world, job_id(1)), put_search(world, job_id(2), created_at=ago(99))
-        real = revive
-
-        def revive_all_but_the_first(search: Search, orchestrations: DurableOrchestrations) -> bool:
-            if search.job_id == first.job_id:
-                raise TransientError("storage_denied", "no")
-            return real(search, orchestrations)
-
-        monkeypatch.setattr(timers, "revive", revive_all_but_the_first)
-        reconcile(world)
-        assert list(world.durable.started) == [second.job_id]
-
     def test_a_durable_service_that_does_not_answer_is_survived(self, world: World, search: Search) -> None:
         world.durable.failing = grpc.StatusCode.UNAVAILABLE
         reconcile(world)
+        assert world.stats.runs["reconcile_stale_jobs"].result["failed"] > 0

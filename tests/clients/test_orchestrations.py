@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import grpc
 import pytest
 from azure.durable_functions.client import SyncDurableFunctionsClient
 
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.domain.errors import TransientError
+from tests.activities.fake_durable import RefusedError
 from tests.clients.support import at_once
 from tests.host.engine_driver import Driver, complete, fail, kinds
 
@@ -112,6 +118,107 @@ class TestFind:
         assert view is not None
         assert (view.runtime_status, view.has_ended, view.error) == ("failed", True, "what was wrong")
 
+    def test_its_times(self, driver: Driver, durable: DurableOrchestrations) -> None:
+        before = datetime.now(UTC)
+        durable.start("orchestrator", "one", None)
+        asked_for = durable.find("one")
+        driver.step()
+        view = durable.find("one")
+        assert view is not None
+        assert asked_for is not None
+        assert before <= asked_for.updated_at < view.updated_at <= datetime.now(UTC)
+        assert view.created_at == asked_for.created_at
+        assert view.created_at.tzinfo is UTC
+
+
+class Refusing:
+    """A client whose instance runs when it is asked about, and is refused or gone when it is to be ended."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def get_orchestration_state(self, instance_id: str) -> Any:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return SimpleNamespace(
+            runtime_status=SimpleNamespace(name="RUNNING"),
+            serialized_custom_status=None,
+            serialized_output=None,
+            failure_details=None,
+            created_at=now,
+            last_updated_at=now,
+        )
+
+    def terminate_orchestration(self, instance_id: str, *, recursive: bool) -> None:
+        raise RefusedError(self.code)
+
+
+class TestTerminate:
+    def test_one_that_runs(self, driver: Driver, durable: DurableOrchestrations) -> None:
+        durable.start("orchestrator", "one", None)
+        driver.step()
+        durable.terminate("one")
+        request = driver.take()
+        assert kinds(request) == ["executionTerminated"]
+
+    def test_nobody_and_whoever_has_ended(self, driver: Driver, durable: DurableOrchestrations) -> None:
+        durable.terminate("nobody")
+        durable.start("orchestrator", "one", None)
+        driver.step(complete())
+        durable.terminate("one")
+        view = durable.find("one")
+        assert view is not None
+        assert view.runtime_status == "completed"
+
+    @pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION])
+    def test_one_that_ends_meanwhile(self, code: grpc.StatusCode) -> None:
+        DurableOrchestrations(Refusing(code)).terminate("one")
+
+    def test_one_that_cannot_be_ended(self) -> None:
+        with pytest.raises(TransientError) as caught:
+            DurableOrchestrations(Refusing(grpc.StatusCode.UNKNOWN)).terminate("one")
+        assert caught.value.code == "durable_unavailable"
+
+
+class TestPurge:
+    def test_what_has_ended_and_is_old_enough_goes_from_the_file_too(
+        self, driver: Driver, durable: DurableOrchestrations
+    ) -> None:
+        durable.start("orchestrator", "ended", {"job_id": "x"})
+        driver.step(complete())
+        durable.start("orchestrator", "failed", None)
+        driver.step(fail("broken"))
+        durable.start("orchestrator", "running", None)
+        driver.step()
+        between = datetime.now(UTC)
+        durable.start("orchestrator", "younger", None)
+        driver.step(complete())
+        assert durable.purge(between) == 2
+        assert [durable.find(name) is None for name in ("ended", "failed", "running", "younger")] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+        assert ids_in(driver.path) == {"instances": {"running", "younger"}, "events": {"running", "younger"}}
+        heir = driver.restarted()
+        assert set(heir.engine._instances) == {"running", "younger"}
+        assert durable.purge(between) == 0
+
+    def test_hundreds_at_once(self, driver: Driver, durable: DurableOrchestrations) -> None:
+        for number in range(300):
+            driver.start(f"o{number}")
+            driver.step(complete())
+        assert durable.purge(datetime.now(UTC) + timedelta(seconds=1)) == 300
+        assert ids_in(driver.path) == {"instances": set(), "events": set()}
+
+
+def ids_in(path: Path) -> dict[str, set[str]]:
+    """Whose rows the engine's file has."""
+    with sqlite3.connect(path) as file:
+        found = {t: {row[0] for row in file.execute(f"SELECT id FROM {t}")} for t in ("instances", "events")}  # noqa: S608
+    file.close()
+    return found
+
 
 def test_no_engine_is_transient() -> None:
     with socket.socket() as held:  # bound and not listening: nothing else can take the port
@@ -122,6 +229,8 @@ def test_no_engine_is_transient() -> None:
             lambda: durable.start("orchestrator", "one", None),
             lambda: durable.wake("one", "wake"),
             lambda: durable.find("one"),
+            lambda: durable.terminate("one"),
+            lambda: durable.purge(datetime.now(UTC)),
         ):
             with pytest.raises(TransientError) as caught:
                 call()

@@ -42,6 +42,7 @@ def answers(**others: Any) -> dict[str, Any]:
         names.CHECK_RESULTS: {"open": True, "batches": 3, "missing": [], "empty": []},
         names.MERGE_BATCH: lambda data: {"batch": data["batch"], "queries": 1, "queries_with_hits": 1, "hits": 2},
         names.PUBLISH_RESULTS: {"files": ["results.tsv", "manifest.json"], "bytes": 77},
+        names.REGISTER_RESULTS: {"files": 3, "bytes": 99},
         names.STOP_SEARCH_JOBS: {"deleted": 0},
         names.REMOVAL_ORCHESTRATOR: {"left": 0},
         names.WAKE_WAITING: {"woken": 0},

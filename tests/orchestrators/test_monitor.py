@@ -100,9 +100,20 @@ class TestWakeUps:
         assert [look["follow_up"] for look in looks_of(played)] == [False, False]  # it only reads what is known
 
     def test_it_looks_again_soon_after_because_the_job_that_called_has_not_ended_yet(self) -> None:
-        played = monitor(*[ACTIVE] * 8, DONE, wakes=(1.0,))
-        assert played.context.waits()[1:] == [*AFTER_WAKE, 10, 10]
-        assert [look["follow_up"] for look in looks_of(played)] == [False, False, *[True] * 5, False, False]
+        played = monitor(ACTIVE, wakes=(1.0,))
+        assert played.context.waits()[1:] == list(AFTER_WAKE)
+        assert [look["follow_up"] for look in looks_of(played)] == [False, False, *[True] * 6]
+        assert played.continued["after_wake"] == len(AFTER_WAKE)
+
+    def test_after_the_quick_looks_it_goes_by_its_schedule_again(self) -> None:
+        last = monitor(*[ACTIVE] * 2, DONE, after_wake=len(AFTER_WAKE))
+        assert [look["follow_up"] for look in looks_of(last)] == [True, False, False]
+        assert last.context.waits() == [10, 10]
+
+    def test_calls_in_quick_succession_do_not_put_the_looks_off(self) -> None:
+        """A call each 0.1 s: every second of them finds the first quick look due, and has it."""
+        played = monitor(ACTIVE, wakes=tuple(1 + n / 10 for n in range(40)))
+        assert sum(look["follow_up"] for look in looks_of(played)) >= 3
 
     def test_another_wake_up_begins_the_quick_looks_anew(self) -> None:
         played = monitor(*[ACTIVE] * 5, DONE, wakes=(1.0, 1.5))
@@ -130,28 +141,28 @@ class TestWakeUps:
 class TestGenerations:
     def test_it_continues_as_new_after_so_many_polls(self) -> None:
         played = monitor(ACTIVE)
-        assert len(looks_of(played)) == POLLS_PER_GENERATION == 10
+        assert len(looks_of(played)) == POLLS_PER_GENERATION == 8
         assert played.result is None
         assert played.continued == WATCHED | {"after_wake": None}
 
     def test_a_search_that_ends_at_the_last_poll_needs_no_further_generation(self) -> None:
-        played = monitor(*[ACTIVE] * 9, DONE)
+        played = monitor(*[ACTIVE] * 7, DONE)
         assert played.result == DONE
         assert played.continued is None
 
     def test_the_next_generation_looks_when_this_one_would_have(self) -> None:
-        assert monitor(ACTIVE).context.seconds == 100
+        assert monitor(ACTIVE).context.seconds == 80
 
     def test_quick_looks_go_on_in_the_next_generation(self) -> None:
-        first = monitor(ACTIVE, wakes=(85.0,))
+        first = monitor(ACTIVE, wakes=(65.0,))
         assert first.continued["after_wake"] == 1
-        second = play(monitor_orchestrator, first.continued, {names.OBSERVE_CLUSTER: in_turn(*[ACTIVE] * 5, DONE)})
+        second = play(monitor_orchestrator, first.continued, {names.OBSERVE_CLUSTER: in_turn(*[ACTIVE] * 7, DONE)})
         assert second.context.waits() == [*AFTER_WAKE[1:], 10]
         assert looks_of(second)[0]["follow_up"] is True
 
     def test_a_wake_up_in_the_last_wait_is_carried_over(self) -> None:
-        played = monitor(ACTIVE, wakes=(95.0,))
-        assert played.context.seconds == 95
+        played = monitor(ACTIVE, wakes=(75.0,))
+        assert played.context.seconds == 75
         assert played.continued["after_wake"] == 0
 
     def test_wake_ups_alone_do_not_make_a_generation_longer(self) -> None:

@@ -157,6 +157,18 @@ class TestCold:
         assert len(played.context.calls(names.WARMUP_ORCHESTRATOR)) == 1
 
 
+class TestResume:
+    """A revived search whose Jobs were made by an earlier run."""
+
+    @pytest.mark.parametrize("engine", ["native", "cli"])
+    def test_its_jobs_are_watched_and_nothing_is_prepared_again(self, engine: str) -> None:
+        resume = answers(check_admission={"decision": "resume"})
+        played = play(search_orchestrator, {**SEARCH, "engine": engine, "run": 2}, resume)
+        assert played.result == {"phase": "completed"}
+        assert played.context.names()[:2] == [names.CHECK_ADMISSION, names.MONITOR_ORCHESTRATOR]
+        assert phases(played) == ["results_pending", "exporting", "completed"]
+
+
 class TestWaiting:
     def test_the_row_says_for_what_and_then_the_search_goes_on(self) -> None:
         played = search(check_admission=in_turn(WAITING, WAITING, WARM))

@@ -191,21 +191,21 @@ class TestFollowUps:
     def test_after_a_wake_up(self) -> None:
         clock = MonitorClock(polls=3).woken()
         delays = []
-        for _ in range(7):
+        for _ in range(9):
             delay, clock = clock.next_delay(timedelta(minutes=1))
             delays.append(delay.total_seconds())
-        assert delays == [0.2, 0.5, 0.55, 1, 2, 10, 10]
-        assert clock == MonitorClock(10, None)
+        assert delays == [0.2, 0.5, 0.55, 0.75, 0.8, 0.8, 2, 10, 10]
+        assert clock == MonitorClock(12, None)
 
     def test_each_of_the_looks_counts_as_one_after_a_wake_up(self) -> None:
         clock, following = MonitorClock().woken(), []
-        for _ in range(6):
+        for _ in range(8):
             following.append(clock.is_follow_up)
             _, clock = clock.next_delay(timedelta(0))
-        assert following == [False] + [True] * 5, "at the wake-up itself only what is known is read"
+        assert following == [False] + [True] * 7, "at the wake-up itself only what is known is read"
         assert not clock.is_follow_up
 
-    def test_four_of_them_may_be_looks_in_the_two_seconds_in_which_a_job_ends(self) -> None:
+    def test_each_of_them_may_be_a_look(self) -> None:
         """As close together as two looks a second allow, whatever the timers' jitter."""
         at, looks = 0.0, list[float]()
         for delay in AFTER_WAKE:
@@ -214,9 +214,15 @@ class TestFollowUps:
             row = ClusterRow(NOW + timedelta(seconds=last), NOW + timedelta(seconds=before))
             if should_look(row, 20, NOW + timedelta(seconds=at), follow_up=True):
                 looks.append(at)
-        assert looks == pytest.approx([0.2, 0.7, 1.25, 2.25, 4.25])
+        assert looks == pytest.approx([0.2, 0.7, 1.25, 2.0, 2.8, 3.6, 5.6])
 
     def test_another_wake_up_begins_anew(self) -> None:
         _, clock = MonitorClock().woken().next_delay(timedelta(0))
         _, clock = clock.next_delay(timedelta(0))
         assert clock.woken().next_delay(timedelta(0))[0] == timedelta(seconds=0.2)
+
+    def test_but_not_before_the_first_quick_look(self) -> None:
+        """Calls in quick succession would put it off for ever."""
+        _, clock = MonitorClock().woken().next_delay(timedelta(0))
+        assert clock.woken().is_follow_up
+        assert clock.woken().next_delay(timedelta(0))[0] == timedelta(seconds=0.5)

@@ -1,0 +1,54 @@
+"""Finds the searches that were begun outside the product, on every cluster that it knows and on its own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import azure.functions as func
+
+from shared.clients.discovery import discover
+from shared.clients.orchestrations import DurableOrchestrations, Orchestrations
+from shared.clients.provider import clients
+from shared.clients.recording import timer_run
+from shared.domain.errors import ElbError
+from shared.domain.search import ClusterRef
+from shared.telemetry import log_event
+from triggers.blueprint import timer
+
+NAME = "discover_external"
+PARALLEL_CLUSTERS = 4
+
+
+@timer("*/30 * * * * *", name=NAME)
+def discover_external(timer: func.TimerRequest, client: Any) -> None:  # noqa: ARG001
+    """Look for searches that nobody has told the product of."""
+    with timer_run(NAME) as result:
+        result.update(discover_everywhere(DurableOrchestrations(client)))
+
+
+def discover_everywhere(orchestrations: Orchestrations) -> dict[str, int]:
+    """Ask every cluster once; one in trouble does not keep the others from being asked.
+
+    Returns:
+        ``clusters``, how many searches were ``found`` on them, and how many clusters ``failed``.
+    """
+
+    def ask(cluster: ClusterRef) -> int | None:
+        try:
+            return discover(cluster, orchestrations)
+        except ElbError as error:
+            log_event("discovery_failed", cluster=cluster.cluster_name, code=error.code, message=error.message)
+            return None
+
+    asked = _clusters()
+    with ThreadPoolExecutor(PARALLEL_CLUSTERS, thread_name_prefix="discover") as pool:
+        found = list(pool.map(ask, asked))
+    return {"clusters": len(asked), "found": sum(filter(None, found)), "failed": found.count(None)}
+
+
+def _clusters() -> list[ClusterRef]:
+    """Those that a search was ever submitted to, and the default one, where nobody may have submitted any yet."""
+    default = clients().settings.cluster
+    known = {default.key: default} if default is not None else {}
+    return list((known | {cluster.key: cluster for cluster in clients().clusters.known()}).values())
