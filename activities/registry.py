@@ -6,7 +6,7 @@ retry handles it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -14,6 +14,7 @@ import azure.durable_functions as df
 
 from activities.admission import check_admission
 from activities.cli_engine import check_cli_submit, register_cli_search, remove_cli_submit, start_cli_submit
+from activities.external_results import register_results
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
@@ -27,10 +28,12 @@ from activities.removal import (
 from activities.results import check_results, merge_search_batch, publish_results
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
+from shared.clients.recording import flush_counts
 from shared.domain import functions as names
 from shared.domain.errors import PermanentError
 
 Activity = Callable[[dict[str, Any]], dict[str, Any]]
+WakingActivity = Callable[[dict[str, Any], Any], dict[str, Any]]
 blueprint = df.Blueprint()
 
 
@@ -48,7 +51,20 @@ def errors_as_data(function: Activity) -> Activity:
     return call
 
 
-for _name, _function in {
+def then_flush[**P, T](function: Callable[P, T]) -> Callable[P, T]:
+    """Write what was counted after each run, when that is due: an instance of the app may run activities only."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            flush_counts()
+
+    return call
+
+
+ACTIVITIES: Mapping[str, Activity] = {
     names.CHECK_ADMISSION: check_admission,
     names.ADVANCE_SEARCH: advance_search,
     names.CLEANUP_STALE_JOBS: cleanup_stale_jobs,
@@ -59,6 +75,7 @@ for _name, _function in {
     names.CHECK_RESULTS: check_results,
     names.MERGE_BATCH: merge_search_batch,
     names.PUBLISH_RESULTS: publish_results,
+    names.REGISTER_RESULTS: register_results,
     names.PLAN_WARMUP: plan_database_warmup,
     names.CREATE_WARMUP_JOB: create_warmup_job,
     names.OBSERVE_WARMUP: observe_warmup,
@@ -71,12 +88,17 @@ for _name, _function in {
     names.CHECK_DELETION: check_deletion,
     names.DELETE_SEARCH_BLOBS: delete_search_blobs,
     names.DELETE_SEARCH_ROW: delete_search_row,
-}.items():
-    blueprint.activity_trigger(input_name="data", activity=_name)(errors_as_data(_function))
+}
+"""The activities that take their data only, by name."""
+WAKING: Mapping[str, WakingActivity] = {names.OBSERVE_CLUSTER: observe_cluster, names.WAKE_WAITING: wake_waiting}
+"""Those that wake orchestrations, and therefore take the Durable client too."""
+
+for _name, _function in ACTIVITIES.items():
+    blueprint.activity_trigger(input_name="data", activity=_name)(then_flush(errors_as_data(_function)))
 
 
-def with_client(function: Callable[[dict[str, Any], Any], dict[str, Any]], name: str) -> Callable[..., dict[str, Any]]:
-    """For activities that wake orchestrations, and therefore take the Durable client."""
+def with_client(function: WakingActivity, name: str) -> Callable[..., dict[str, Any]]:
+    """Return permanent errors of an activity that takes the Durable client; named and typed for the worker."""
 
     def call(data: dict[str, Any], client: Any) -> dict[str, Any]:
         return errors_as_data(lambda given: function(given, client))(data)
@@ -86,7 +108,7 @@ def with_client(function: Callable[[dict[str, Any], Any], dict[str, Any]], name:
     return call
 
 
-for _name, _waking in {names.OBSERVE_CLUSTER: observe_cluster, names.WAKE_WAITING: wake_waiting}.items():
+for _name, _waking in WAKING.items():
     blueprint.durable_client_input(client_name="client")(
-        blueprint.activity_trigger(input_name="data", activity=_name)(with_client(_waking, _name))
+        blueprint.activity_trigger(input_name="data", activity=_name)(then_flush(with_client(_waking, _name)))
     )

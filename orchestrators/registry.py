@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import azure.durable_functions as df
 
+from orchestrators.calls import Steps
 from orchestrators.cli_submit import cli_submit_orchestrator
 from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
@@ -17,7 +19,7 @@ from shared.domain import functions as names
 
 blueprint: Any = df.Blueprint()  # the SDK types two-argument orchestrators only
 
-for _name, _function in {
+ORCHESTRATORS: Mapping[str, Callable[[Any], Steps]] = {
     names.SEARCH_ORCHESTRATOR: search_orchestrator,
     names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
     names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
@@ -25,5 +27,8 @@ for _name, _function in {
     names.CLI_SUBMIT_ORCHESTRATOR: cli_submit_orchestrator,
     names.REMOVAL_ORCHESTRATOR: removal_orchestrator,
     names.DELETION_ORCHESTRATOR: deletion_orchestrator,
-}.items():
+}
+"""Every orchestrator by its name."""
+
+for _name, _function in ORCHESTRATORS.items():
     blueprint.orchestration_trigger(context_name="context", orchestration=_name)(_function)

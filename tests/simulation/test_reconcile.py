@@ -1,0 +1,84 @@
+"""The stale reconcile over hours: it leaves a healthy search alone, and brings every other one to its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.cluster import JobPlan
+from tests.simulation.figures import HOUR
+from tests.simulation.product import Simulation
+
+SECONDS = 100
+SUBMITTING = [part * 0.02 + 0.01 for part in range(12)]
+"""Between any two steps of a submit, which take 0.02 s each."""
+EXPORTING = [SECONDS + 0.09 + part * 0.02 for part in range(14)]
+"""And of the end."""
+MOMENTS = [*SUBMITTING, 5.0, 50.0, 95.0, *EXPORTING]
+PATIENCE = 1200 + 2 * 60 + 1
+"""Seconds: 600 until something silent is woken, as many until it is replaced, and a minute for each to be noticed."""
+
+
+@pytest.mark.proves("F6")
+class TestHealthy:
+    def test_a_search_that_runs_for_hours_is_left_alone(self) -> None:
+        with Simulation() as simulation:
+            simulation.run_timers()
+            own = simulation.submit(JobPlan(6 * HOUR))
+            simulation.run_for(6 * HOUR - 60)
+            assert simulation.row(own).run == 1
+            assert len(simulation.engine.instances) == 2
+            assert simulation.engine.raised == []
+            simulation.run_to_end(own, seconds=200)
+            assert simulation.is_whole(own)
+
+    @pytest.mark.parametrize(("setting", "waits"), [("ELB_CLUSTER_WAIT_SECONDS", 1), ("ELB_CAPACITY_WAIT_SECONDS", 3)])
+    def test_so_is_one_that_waits_for_hours(self, setting: str, waits: int) -> None:
+        """For its cluster; or as the third one for a slot."""
+        with Simulation({"ELB_ACTIVE_SEARCHES": "2", setting: f"{6 * HOUR:.0f}"}) as simulation:
+            simulation.run_timers()
+            if waits == 1:
+                simulation.world.arm.power = "Stopped"
+            *_, own = simulation.submit_many(JobPlan(2 * HOUR), waits)
+            simulation.run_for(1.5 * HOUR)
+            assert simulation.row(own).phase.startswith("waiting_for_")
+            simulation.world.arm.power = "Running"
+            simulation.run_for(3 * HOUR)
+            assert simulation.row(own).run == 1
+            assert simulation.is_whole(own)
+
+
+@pytest.mark.proves("F6")
+class TestDisasters:
+    """At any moment of a search; each moment is a simulation of its own."""
+
+    @pytest.mark.parametrize("which", ["all", "monitor-job", "job"])
+    def test_orchestrations_that_act_on_nothing_any_more(self, which: str) -> None:
+        for moment in MOMENTS:
+            with Simulation() as simulation:
+                own = self.begin(simulation)
+                simulation.run_for(moment)
+                ids = [i for i in simulation.engine.instances if which == "all" or i.startswith(which)]
+                if ids:
+                    simulation.engine.freeze(*ids)
+                self.come_to_the_end(simulation, own, moment)
+
+    def test_a_task_hub_that_is_lost(self) -> None:
+        for moment in MOMENTS:
+            with Simulation() as simulation:
+                own = self.begin(simulation)
+                simulation.run_for(moment)
+                simulation.engine.forget()
+                self.come_to_the_end(simulation, own, moment, patience=2 * 60 + 1)
+
+    def begin(self, simulation: Simulation) -> str:
+        """A search under the eyes of the reconcile."""
+        simulation.run_timers()
+        return simulation.submit(JobPlan(SECONDS))
+
+    def come_to_the_end(self, simulation: Simulation, own: str, moment: float, patience: float = PATIENCE) -> None:
+        """It is completed in time, with one set of Jobs."""
+        simulation.engine.run_for(SECONDS + patience, lambda: simulation.is_whole(own))
+        seen = f"after {moment:.2f} s: {simulation.row(own).phase} at {simulation.agenda.seconds:.1f} s"
+        assert simulation.is_whole(own), seen
+        assert simulation.agenda.seconds <= max(moment, SECONDS) + patience, seen
+        assert len(simulation.kube.jobs_of(own, "1")) == 2
