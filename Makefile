@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status doctor test check unit ci behaviour clean
+.PHONY: help setup demo up down status doctor test check unit ci behaviour bench clean
 
 PYTHON := .venv/bin/python
 # The folder of the stack; another one holds another stack: make up STACK_HOME=/tmp/other
@@ -36,7 +36,7 @@ doctor: ## say what is missing on this machine and how to get it
 	@python=$$(sh local/setup/find-python.sh) && "$$python" -m local.stack doctor
 
 test: setup ## run all tests; says at the end how many were skipped, and why
-	@$(PYTHON) -m pytest -p local.setup.skips
+	@$(PYTHON) -m local.setup.run_tests
 
 unit: setup ## run the fast tests
 	@$(PYTHON) -m pytest -p local.setup.skips $(FAST)
@@ -52,6 +52,9 @@ behaviour: setup ## say which tests prove which line of docs/behaviour.md
 	@$(PYTHON) -m tests.behaviour
 
 ci: check test ## what continuous integration runs
+
+bench: setup ## measure how fast the product is here; ONLY="flip lists" runs these only
+	@$(PYTHON) -m bench $(ONLY)
 
 clean: ## stop the stack and remove what it and the tools have written, but not .venv and node_modules
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; fi

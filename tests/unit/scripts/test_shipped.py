@@ -1,0 +1,15 @@
+"""What is shipped to the pods."""
+
+from __future__ import annotations
+
+import subprocess
+
+from shared.scripts import load_scripts
+
+
+def test_every_script_is_shipped_and_is_bash() -> None:
+    scripts = load_scripts()
+    assert set(scripts) >= {"blast.sh", "warm.sh"}
+    for name, text in scripts.items():
+        assert text.startswith("#!/bin/bash\n"), name
+        assert subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True).returncode == 0, name
