@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.clients.jobs import ensure_job, find_job
@@ -146,7 +145,7 @@ def register_cli_search(data: dict[str, Any]) -> dict[str, Any]:
     Returns:
         ``aliases`` of the search.
     """
-    alias, now = str(data.get("alias") or ""), datetime.now(UTC)
+    alias, now = str(data.get("alias") or ""), clients().now()
     search = clients().searches.get(data["owner"], data["job_id"])
     if search.run != data["run"]:  # a retry has a command, and an alias, of its own
         return {"aliases": list(search.aliases)}
@@ -175,7 +174,7 @@ def _look(kube: Kube, name: str, job_id: str) -> HelperLook:
     job = find_job(kube, name)
     if job is None:
         return look_at_helper(None, (), "", job_id)
-    seen = read_snapshot([], kube.pods(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(job_id)}"), datetime.now(UTC))
+    seen = read_snapshot([], kube.pods(f"app={APP_HELPER},{JOB_ID_LABEL}={label_value(job_id)}"), clients().now())
     pods = seen.pods_of(job)
     # Of a helper that has ended, the log is whole by now: it is read after its end was seen.
     log = kube.log_tail(pods[0].name, LOG_LINES, LOG_BYTES) if pods else ""

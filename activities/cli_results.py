@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
-from shared.domain.cli_results import Piece, jobs_submitted, pieces, query_batch
+from shared.domain.cli_results import Piece, jobs_submitted, missing_pieces, pieces, query_batch
 from shared.domain.errors import NotFoundError
 from shared.domain.fasta import iter_records
 from shared.domain.merge import split_lines
@@ -31,10 +31,11 @@ def check_cli_results(search: Search, blobs: Blobs) -> dict[str, Any]:
         As ``check_results``.
     """
     elb_id, expected = _made_by_command(search, blobs)
-    found = len(_pieces(blobs, elb_id))
-    missing = [] if expected else ["the number of Jobs that the command made"]
-    missing += [f"{expected - found} of {expected} results of the command line"] if found < expected else []
-    return {"open": not missing, "batches": found, "missing": missing, "empty": []}
+    listed = _listed(blobs, elb_id)
+    found, written = pieces(elb_id, listed), pieces(elb_id, listed, least=0)
+    empty = [piece.name for piece in written if piece not in found] if len(found) < expected else []
+    missing = missing_pieces(expected, written) if expected else ["the number of Jobs that the command made"]
+    return {"open": not missing and not empty, "batches": len(found), "missing": missing, "empty": empty[:5]}
 
 
 def merge_cli_batch(search: Search, blobs: Blobs, batch: int, fmt: OutputFormat) -> dict[str, Any]:
@@ -95,5 +96,8 @@ def _made_by_command(search: Search, blobs: Blobs) -> tuple[str, int]:
 
 
 def _pieces(blobs: Blobs, elb_id: str) -> tuple[Piece, ...]:
-    listed = [(blob.name, blob.size) for blob in blobs.listing(RESULTS_CONTAINER, f"{elb_id}/")]
-    return pieces(elb_id, listed)
+    return pieces(elb_id, _listed(blobs, elb_id))
+
+
+def _listed(blobs: Blobs, elb_id: str) -> list[tuple[str, int]]:
+    return [(blob.name, blob.size) for blob in blobs.listing(RESULTS_CONTAINER, f"{elb_id}/")]

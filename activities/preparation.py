@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import IO, Any, cast
 
 from shared.clients.provider import clients
@@ -38,7 +37,7 @@ def cleanup_stale_jobs(data: dict[str, Any]) -> dict[str, Any]:
     jobs = kube.jobs(selector)
     pods = kube.pods(selector) if jobs else []
     active = [job_id for s in clients().searches.unfinished(search.cluster.key) for job_id in ids_of(s)]
-    stale = stale_jobs(read_snapshot(jobs, pods, datetime.now(UTC)), active)
+    stale = stale_jobs(read_snapshot(jobs, pods, clients().now(), kube.server_time()), active)
     deleted = 0
     for job in stale:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from shared.clients.capacity import searches_to_wake
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
-from shared.clients.search_store import STATE_CONTAINER
+from shared.clients.search_payloads import STATE_CONTAINER
 from shared.domain.errors import NotFoundError
 from shared.domain.functions import WAKE_EVENT, search_instance
 from shared.domain.observation import ids_of
@@ -95,7 +95,7 @@ def check_deletion(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
-    """Delete queries, pieces and results of a search.
+    """Delete queries, pieces and results of a search; of one that was begun outside what lies in its results' folder.
 
     Returns:
         ``deleted``: how many blobs.
@@ -108,7 +108,9 @@ def delete_search_blobs(data: dict[str, Any]) -> dict[str, Any]:
         return {"deleted": 0}
     deleted = 0
     blobs = clients().blobs(search.cluster.storage_account)
-    for container in (QUERIES_CONTAINER, RESULTS_CONTAINER):
+    # An id that others chose may be the name of any folder; only among the results it is theirs.
+    containers = (RESULTS_CONTAINER,) if search.engine == "external" else (QUERIES_CONTAINER, RESULTS_CONTAINER)
+    for container in containers:
         for any_id in sorted(ids_of(search)):
             names = [blob.name for blob in blobs.listing(container, f"{any_id}/")]
             blobs.delete(container, names)

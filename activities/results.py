@@ -6,10 +6,11 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, Any, cast
 
 from activities.cli_results import check_cli_results, merge_cli_batch
+from activities.external_results import check_external_results
 from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
 from shared.clients.provider import clients
@@ -46,6 +47,8 @@ def check_results(data: dict[str, Any]) -> dict[str, Any]:
     search, blobs = _search_and_blobs(data)
     if search.engine == "cli":
         return check_cli_results(search, blobs)
+    if search.engine == "external":
+        return check_external_results(search, blobs)
     listed = [(b.name, b.size) for b in blobs.listing(RESULTS_CONTAINER, f"{search.job_id}/pieces/")]
     gate = results_gate(search.job_id, int(search.plan["batches"]), int(search.plan["shards"]), listed)
     return {
@@ -90,6 +93,7 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
                 # The pieces of this batch are of no use to anybody: without them a retry searches the batch again.
                 log_event("pieces_dropped", job_id=search.job_id, batch=batch, code=error.code, message=error.message)
                 blobs.delete(RESULTS_CONTAINER, names)
+                raise PermanentError(error.code, f"batch {batch}: {error.message}", error.hint) from error
             raise
         file.seek(0)
         content = cast("IO[bytes]", file)
@@ -121,7 +125,7 @@ def publish_results(data: dict[str, Any]) -> dict[str, Any]:
     counts = summarize(MergedBatch.from_dict(batch) for batch in data["merged"])
     manifest = {
         "manifest": [ResultFile(name, size, digest.hexdigest(), options.outfmt.content_type).to_dict()],
-        "provenance": provenance(search, datetime.now(UTC)),
+        "provenance": provenance(search, clients().now()),
         "summary": counts,
     }
     text = json.dumps(manifest).encode()

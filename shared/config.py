@@ -18,6 +18,8 @@ from shared.domain.errors import ConfigurationError
 from shared.domain.search import ClusterRef
 
 AUTH_MODES = ("easyauth", "jwt", "dev")
+EXTERNAL_OWNER = "external"
+"""Owner of searches begun outside: nobody who signs in, so that only operators see them."""
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[?::1\]?)")
 _PORT = re.compile(r":[0-9]{1,5}$")
 
@@ -56,6 +58,7 @@ class Settings:
     instance_id: str
     platform_auth_enabled: bool
     dev_user: str
+    external_owner: str
     job_cpus: int
     job_memory_gib: float
     job_memory_limit_gib: float
@@ -68,6 +71,7 @@ class Settings:
     capacity_wait_seconds: int
     active_searches: int
     results_days: int
+    history_days: int
     query_limit_bytes: int
     download_limit_bytes: int
 
@@ -130,6 +134,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     """
     read = _Reader(environ)
     hostname = read.text("WEBSITE_HOSTNAME", "localhost:7071")
+    auth_mode, dev_user = read.text("AUTH_MODE", "easyauth"), read.text("ELB_DEV_USER", "dev@localhost")
     settings = Settings(
         storage=read.text("AzureWebJobsStorage"),
         table_endpoint=read.text("ELB_STATE_TABLE_ENDPOINT", "https://{account}.table.core.windows.net"),
@@ -145,12 +150,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         callback_secret=read.text("ELB_CALLBACK_SECRET"),
         callback_url=read.text("ELB_CALLBACK_URL", f"https://{hostname}"),
         parallel_warm_reuse=read.flag("ELB_PARALLEL_WARM_REUSE", True),
-        auth_mode=read.text("AUTH_MODE", "easyauth"),
+        auth_mode=auth_mode,
         hostname=hostname,
         environment=read.text("AZURE_FUNCTIONS_ENVIRONMENT"),
         instance_id=read.text("WEBSITE_INSTANCE_ID"),
         platform_auth_enabled=read.text("WEBSITE_AUTH_ENABLED").lower() == "true",
-        dev_user=read.text("ELB_DEV_USER", "dev@localhost"),
+        dev_user=dev_user,
+        external_owner=read.text("ELB_EXTERNAL_OWNER", (auth_mode == "dev" and dev_user) or EXTERNAL_OWNER),
         job_cpus=read.whole("ELB_JOB_CPUS", 4, least=1),
         job_memory_gib=read.number("ELB_JOB_MEMORY_GIB", 2, least=0.1),
         job_memory_limit_gib=read.number("ELB_JOB_MEMORY_LIMIT_GIB", 8, least=0.1),
@@ -163,6 +169,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         capacity_wait_seconds=read.whole("ELB_CAPACITY_WAIT_SECONDS", 1800, least=0),
         active_searches=read.whole("ELB_ACTIVE_SEARCHES", 10, least=1),
         results_days=read.whole("ELB_RESULTS_DAYS", 30, least=1),
+        history_days=read.whole("ELB_HISTORY_DAYS", 7, least=1),
         query_limit_bytes=read.whole("ELB_QUERY_LIMIT_BYTES", 1_000_000, least=1),
         download_limit_bytes=read.whole("ELB_DOWNLOAD_LIMIT_BYTES", 8_000_000, least=1),
     )
@@ -184,6 +191,8 @@ def _check(s: Settings) -> None:
         raise _wrong("ELB_DEFAULT_CLUSTER", s.default_cluster, "<subscription>/<resource group>/<cluster>")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", s.namespace):
         raise _wrong("ELB_NAMESPACE", s.namespace, "a Kubernetes namespace")
+    if not s.external_owner.strip():
+        raise _wrong("ELB_EXTERNAL_OWNER", s.external_owner, "the owner of searches begun outside")
     if s.job_memory_limit_gib < s.job_memory_gib:
         raise _wrong("ELB_JOB_MEMORY_LIMIT_GIB", f"{s.job_memory_limit_gib:g}", "at least ELB_JOB_MEMORY_GIB")
     _check_credential(s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import azure.functions as func
@@ -59,6 +59,7 @@ def cancel(search: Search, caller: Caller, reason: str, orchestrations: DurableO
 def retry_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """A new attempt of a failed or cancelled search; what an earlier attempt has done is not done again."""
     before = find_own(req, caller)
+    _refuse_external(before, "not_retryable", "retried")
     now = _now()
     search = clients().searches.update(before.owner, before.job_id, lambda row: retried(row, now))
     if search.phase is not Phase.PREPARING or search.attempt == 1:
@@ -78,10 +79,21 @@ def retry_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
 def clone_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """A new search like this one, with the edits of the body; the queries are copied where it names none."""
     original = find_own(req, caller)
+    _refuse_external(original, "not_cloneable", "cloned")
     request = as_model(_body_of(original) | read_object(req), SubmitRequest)
     has_query = request.query_fasta is not None or request.query_blob is not None
     fasta = None if has_query else _query_of(original)
     return submit(req, caller, client, request, cloned_from=original.job_id, fasta=fasta)
+
+
+def _refuse_external(search: Search, code: str, what: str) -> None:
+    """Raises ConflictError for a search whose queries and options only those have who began it."""
+    if search.engine == "external":
+        raise ConflictError(
+            code,
+            f"the search was begun outside and cannot be {what}: its queries are not here",
+            "begin it again where it was begun, or submit it here with its queries",
+        )
 
 
 def _body_of(search: Search) -> dict[str, Any]:
@@ -127,7 +139,7 @@ def delete_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
 
 def _now() -> datetime:
     """To the millisecond, as it is stored."""
-    now = datetime.now(UTC)
+    now = clients().now()
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 

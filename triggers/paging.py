@@ -14,7 +14,7 @@ from shared.domain.states import Status
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
-_ROW_KEY = re.compile(r"(s:)?~?[0-9a-f]{32}")
+_ROW_KEY = re.compile(r"(s:)?[0-9a-f]{32}")
 _EVENT_KEY = re.compile(r"\d{15}-[0-9a-f]{12}", re.ASCII)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from triggers import changes, databases, health, jobs, timers, validation, warmup
+from triggers import changes, databases, health, jobs, stats, timers, validation, warmup
 from triggers.blueprint import blueprint
 
-__all__ = ["blueprint", "changes", "databases", "health", "jobs", "timers", "validation", "warmup"]
+__all__ = ["blueprint", "changes", "databases", "health", "jobs", "stats", "timers", "validation", "warmup"]

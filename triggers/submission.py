@@ -7,13 +7,12 @@ import json
 import os
 import re
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.auth import Caller
 from shared.clients.catalogue import Database, load_database, unknown_database
 from shared.clients.provider import clients
-from shared.clients.search_store import IdempotencyKey
+from shared.clients.searches import IdempotencyKey
 from shared.domain.batching import split_batches
 from shared.domain.blast_options import BlastOptions, read_options
 from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError, PermanentError, TooLargeError
@@ -144,7 +143,7 @@ class Submission:
     def search(self, idempotency: IdempotencyKey | None = None, cloned_from: str | None = None) -> Search:
         """The search as its row will have it."""
         job_id = new_job_id(time.time_ns() // 1_000_000, os.urandom(10))
-        now = datetime.now(UTC)
+        now = clients().now()
         query = {
             "blob": query_blob(job_id),
             "sha256": hashlib.sha256(self.fasta).hexdigest(),

@@ -38,6 +38,7 @@ from local.cluster.routes import Api
 from local.cluster.scheduler import Scheduler
 from local.cluster.store import Store
 from local.cluster.streams import Streams
+from local.cluster.times import Times
 from local.cluster.verbs import Verbs
 
 Json = dict[str, Any]
@@ -68,6 +69,7 @@ class Cluster:
         self.store = Store(self.clock)
         self.images, self.pace = Images(), Pace()
         self.faults, self.calls = Faults(), Calls()
+        self.times = Times(self.store)
         self.lists = Lists(self.store)
         recorder = Recorder(self.store, "kubelet")
         around = Surroundings(
@@ -82,7 +84,7 @@ class Cluster:
         ]
         self.verbs = Verbs(self.store, self.lists)
         streams = Streams(self.store, self.lists, self.kubelet)
-        self.api = Api(self.verbs, streams, self.faults, self.calls, settings.token)
+        self.api = Api(self.verbs, streams, self.faults, self.calls, settings.token, self.clock)
         self.port = settings.port
         self.powered = True
         self._nodes = {spec.name: spec for spec in settings.nodes}

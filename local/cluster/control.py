@@ -4,6 +4,8 @@ a `Host` (and `Origin`) that is not this machine's gets 403.
 GET    /state                      {"powered", "nodes": {name: {"ready", "running_pods"}}, "counts", ...}
 GET    /calls[?since=<mark>]       {"list pods": 3, ...} since the start or the mark
 POST   /calls/mark                 {"mark": n}
+GET    /times?label_selector=...   {"jobs": {name: {"labels", "created", "ended"}}, "pods": {name: {.., "job",
+                                       "started"}}} with microseconds; a time that has not come is left out
 POST   /faults                     {latency_ms | status, retry_after, reset, count, method, path_regex}
 DELETE /faults                     end all faults
 POST   /images                     {"add": [..], "deny": [..], "slow": {"image": seconds}}
@@ -68,6 +70,7 @@ class Control:
         app.router.add_get("/state", self._state)
         app.router.add_get("/calls", self._calls)
         app.router.add_post("/calls/mark", self._mark)
+        app.router.add_get("/times", self._times)
         app.router.add_post("/faults", self._add_fault)
         app.router.add_delete("/faults", self._clear_faults)
         app.router.add_post("/images", self._images)
@@ -105,6 +108,9 @@ class Control:
 
     async def _mark(self, _request: web.Request) -> web.Response:
         return web.json_response({"mark": self._cluster.calls.mark()})
+
+    async def _times(self, request: web.Request) -> web.Response:
+        return web.json_response(self._cluster.times.of(request.query.get("label_selector", "")))
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         self._cluster.faults.add(Fault.from_json(await request.json()))

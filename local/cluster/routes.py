@@ -11,11 +11,13 @@ import json
 import logging
 import socket
 import struct
+from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
 
 from local.cluster import discovery, errors
+from local.cluster.clock import Clock
 from local.cluster.errors import ApiError
 from local.cluster.faults import Calls, Fault, Faults
 from local.cluster.paths import Target, parse_path
@@ -51,11 +53,12 @@ def json_response(body: Json, status: int = 200, headers: dict[str, str] | None 
 class Api:
     """The API server: authentication, faults, counting, and the way to the verbs."""
 
-    def __init__(self, verbs: Verbs, streams: Streams, faults: Faults, calls: Calls, token: str) -> None:
+    def __init__(self, verbs: Verbs, streams: Streams, faults: Faults, calls: Calls, token: str, clock: Clock) -> None:
         self._verbs = verbs
         self._streams = streams
         self._faults = faults
         self._calls = calls
+        self._clock = clock
         self.token = token
         self._runner: web.AppRunner | None = None
 
@@ -63,6 +66,7 @@ class Api:
         """Listen on the loopback address; returns the port."""
         app = web.Application(client_max_size=_MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(self._date)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.05)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
@@ -75,6 +79,10 @@ class Api:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Every answer is dated by the clock that dates the objects."""
+        response.headers["Date"] = format_datetime(self._clock.now(), usegmt=True)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:

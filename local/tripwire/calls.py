@@ -19,6 +19,7 @@ _REPLACED = (
     (re.compile(r"(?<=s:)[0-9a-f]{32}|(?<=RowKey=')[0-9a-f]{32}"), "{row}"),
     (re.compile(r"(?<=i:)[0-9a-f]{32}"), "{key}"),
     (re.compile(r"(?<=PartitionKey=')[0-9a-f]{32}"), "{owner}"),
+    (re.compile(r"(?<=PartitionKey=')\d{4}-\d\d-\d\dT\d\d"), "{hour}"),
     (re.compile(r"[a-z0-9-]+-b\d{3}-s\d{2}-[0-9a-f]{10}"), "{job name}"),
     (re.compile(r"(?<=batch_)\d{3}"), "{batch}"),
     (re.compile(r"(?<=shard_)\d{2}"), "{shard}"),

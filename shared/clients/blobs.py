@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Protocol
 from urllib.parse import quote
 
+from shared.clients.counters import count_storage_call
 from shared.clients.credentials import TokenCredential, account_key
 from shared.config import Settings
 from shared.domain.errors import NotFoundError, TransientError
+from shared.domain.failures import storage_refusal
 
 DELEGATION_KEY_LIFE = timedelta(hours=48)
 """Longer than any signature asked for, so that one key signs many; Azure allows 7 days."""
@@ -56,8 +58,9 @@ class Blobs(Protocol):
 class AzureBlobs:
     """Blobs by the Azure SDK.
 
-    Raises (every method): NotFoundError ``blob_not_found``; TransientError ``storage_unavailable`` or
-    ``storage_denied`` (a new role takes minutes to act, so that asking again may help).
+    Raises (every method): NotFoundError ``blob_not_found``; TransientError ``storage_unavailable``,
+    ``storage_role_missing``, ``storage_firewall`` or ``storage_denied`` (a new role takes minutes to act, so that
+    asking again may help).
     """
 
     def __init__(self, settings: Settings, account: str, credential: TokenCredential) -> None:
@@ -78,6 +81,7 @@ class AzureBlobs:
             max_chunk_get_size=BLOCK_BYTES,
             max_single_put_size=BLOCK_BYTES,
             max_block_size=BLOCK_BYTES,
+            raw_request_hook=count_storage_call,
         )
         self._delegation: tuple[datetime, Any] | None = None
 
@@ -172,11 +176,10 @@ def _translated(container: str, name: str) -> Iterator[None]:
         raise NotFoundError("blob_not_found", f"blob {what} is not there") from error
     except HttpResponseError as error:
         if error.status_code in (401, 403):
-            raise TransientError(
-                "storage_denied",
-                f"storage refused {what}: {getattr(error, 'error_code', None) or error.reason}",
-                "check the app's role and the storage account's firewall; a new role takes 60-180 s to act",
-            ) from error
+            said = getattr(error, "error_code", None) or error.reason
+            told = str(getattr(said, "value", said))
+            code, _, hint = storage_refusal(told)
+            raise TransientError(code, f"storage refused {what}: {told}", hint) from error
         raise TransientError("storage_unavailable", f"storage did not serve {what}: {error.status_code}") from error
     except AzureError as error:
         raise TransientError("storage_unavailable", f"storage did not serve {what}") from error

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from shared.domain.errors import PermanentError
 
+MOST_BYTES = 4 << 20
+"""Bytes that come out at once: a block of a stream may unpack to a thousand times its length."""
+
 
 def gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     """The content of a gzip stream of one or more members.
@@ -21,13 +24,15 @@ def gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     began = False
     try:
         for block in blocks:
-            data = block
-            while data:
+            data, more = block, False
+            while data or more:
                 if unpack.eof:
                     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
                 began = True
-                yield unpack.decompress(data)
-                data = unpack.unused_data
+                content = unpack.decompress(data, MOST_BYTES)
+                data = unpack.unconsumed_tail or unpack.unused_data
+                more = len(content) == MOST_BYTES and not unpack.eof
+                yield content
     except zlib.error as error:
         raise PermanentError("results_invalid", f"{name} is not valid gzip: {error}", "retry the search") from error
     if not began or not unpack.eof:

@@ -116,7 +116,7 @@ def _take(
         since = row.unreachable_since or clients().now()
         if row.unreachable_since is None:  # one line for an episode
             log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
-        ended = _certain_end(cluster)
+        ended = certain_end(cluster)
         if ended is not None:
             write_failure(watched, ended, orchestrations, asking)
         clients().clusters.unreachable(cluster, since, error.message)
@@ -143,8 +143,12 @@ def _snapshot(cluster: ClusterRef, row: ClusterRow) -> ClusterSnapshot:
     return take_snapshot(cluster)
 
 
-def _certain_end(cluster: ClusterRef) -> Failure | None:
-    """What Azure says of a cluster that does not answer; None while it may come back by itself."""
+def certain_end(cluster: ClusterRef, stopped: frozenset[Lifecycle] = frozenset({Lifecycle.STOPPED})) -> Failure | None:
+    """What Azure says of a cluster that does not answer; None while it may come back by itself.
+
+    Args:
+        stopped: what counts as such.
+    """
     try:
         state = lifecycle_of(clients().arm.cluster(cluster))
     except NotFoundError as error:
@@ -152,7 +156,7 @@ def _certain_end(cluster: ClusterRef) -> Failure | None:
         return Failure("cluster_deleted", f"the cluster was deleted meanwhile: {error.message}", hint, "", "", None)
     except ElbError:
         return None
-    if state.lifecycle is not Lifecycle.STOPPED:
+    if state.lifecycle not in stopped:
         return None
     message = f"cluster {cluster.cluster_name} was stopped while the search ran"
     return Failure("cluster_stopped", message, "start the cluster, then retry the search", "", "", None)

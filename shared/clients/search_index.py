@@ -2,14 +2,14 @@
 
 Index rows are written before what they point at; one that points at nothing is harmless. The row of an unfinished
 search carries a copy of its columns. The copy follows the row, so it is behind where a process died between the two:
-who acts upon a copy compares it with the row, and the reconcile mends it. The row of a search that ends is dropped, guarded
-by the ETag that it had before the end, so that a retry which has begun meanwhile keeps its own.
+who acts upon a copy compares it with the row, and the reconcile mends it. The row of a search that ends is dropped,
+guarded by the ETag that it had before the end, so that a retry which has begun meanwhile keeps its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from shared.clients.search_rows import columns_of, search_of
 from shared.clients.table_rows import INDEX, Tables, key_part, translated
 from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
-from shared.domain.ids import newest_first_key
+from shared.domain.ids import row_key, time_of_key
 from shared.domain.search import Search
 from shared.telemetry import log_event
 
@@ -117,6 +117,29 @@ class SearchIndex:
         with translated("index row"):
             self._tables.client(INDEX).upsert_entity(row, mode=UpdateMode.REPLACE)
 
+    def claim(self, search: Search) -> Search:
+        """Make the row of an id that others made, by one conditional write: who comes first says whose it is and where.
+
+        Returns:
+            The search, with the owner and the time of creation that its id has; also where its row was never written.
+
+        Raises:
+            ConflictError: ``id_taken``: the id is another search's alias.
+        """
+        row = _id_row(search, search.job_id)
+        try:
+            with translated(f"id {search.job_id}"):
+                self._tables.client(INDEX).create_entity(row)
+        except ConflictError:
+            row = dict(self.find(search.job_id))
+        if row["job_id"] != search.job_id:
+            raise ConflictError("id_taken", f"{search.job_id} is another id of search {row['job_id']}")
+        return replace(search, owner=row["owner"], created_at=time_of_key(row["row_key"]))
+
+    def key_of(self, job_id: str) -> str:
+        """The row key of a search whose id others made. Raises NotFoundError."""
+        return str(self.find(job_id)["row_key"])
+
     def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
         """Let another id lead to a search: one conditional write. False when it leads to another search already."""
         row = {"PartitionKey": f"id:{key_part(alias)}", "RowKey": "owner", "owner": owner, "job_id": job_id}
@@ -163,7 +186,7 @@ class SearchIndex:
             return
 
     def _rows(self, search: Search) -> list[dict[str, Any]]:
-        everybody = {"PartitionKey": "all", "RowKey": newest_first_key(search.job_id), **_pointer(search)}
+        everybody = {"PartitionKey": "all", "RowKey": row_key(search.job_id, search.created_at), **_pointer(search)}
         return [_id_row(search, search.job_id), everybody, _unfinished_row(search)]
 
 
@@ -172,7 +195,8 @@ def _pointer(search: Search) -> dict[str, str]:
 
 
 def _id_row(search: Search, any_id: str) -> dict[str, Any]:
-    return {"PartitionKey": f"id:{key_part(any_id)}", "RowKey": "owner", **_pointer(search)}
+    key = {} if any_id != search.job_id else {"row_key": row_key(search.job_id, search.created_at)}
+    return {"PartitionKey": f"id:{key_part(any_id)}", "RowKey": "owner", **_pointer(search), **key}
 
 
 def _unfinished_row(search: Search) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from typing import Any
 
 from shared.clients.blobs import Blobs
 from shared.clients.search_index import IndexCopy, SearchIndex
+from shared.clients.search_keys import SearchKeys, claimed, row_name
 from shared.clients.search_migrations import SCHEMA
 from shared.clients.search_payloads import SearchPayloads, stored_columns
 from shared.clients.search_rows import COLUMNS, search_of
 from shared.clients.searches import Change, IdempotencyKey
 from shared.clients.table_rows import SEARCHES, Tables, translated
 from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
-from shared.domain.ids import newest_first_key, owner_key
+from shared.domain.ids import is_own_id, owner_key, row_key
 from shared.domain.search import Search
 from shared.domain.search_filter import EVERYTHING, SearchFilter
 from shared.telemetry import log_event
@@ -35,6 +36,7 @@ _WRITE_PAUSE = 0.02
 _PARALLEL_READS = 8
 MAX_SCANNED = 1000
 """Rows that one page of a list looks through at most."""
+_LISTED = ["PartitionKey", "RowKey", *COLUMNS]
 _NOT_COPIED = frozenset({"payload", "payload_blob"})
 
 
@@ -44,23 +46,26 @@ class TableSearchStore:
     def __init__(self, tables: Tables, blobs: Blobs) -> None:
         self._tables = tables
         self._index = SearchIndex(tables)
+        self._keys = SearchKeys(self._index)
         self._payloads = SearchPayloads(blobs)
 
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
         """Write a new search: index rows, then the row and its idempotency row in one transaction.
 
         Raises:
-            ConflictError: ``idempotency_key_reused`` for a known key with another body.
+            ConflictError: ``idempotency_key_reused`` for a known key with another body; ``id_taken`` for an id that
+                others made and that is another search's.
         """
-        partition = owner_key(search.owner)
         if idempotency is not None:
             known = self.known(search.owner, idempotency)
             if known is not None:
                 return known, False
+        search = claimed(self._index, search)
+        partition = owner_key(search.owner)
         self._index.add(search)
         columns = stored_columns(search)
         self._payloads.write(search, columns)
-        entity = {"PartitionKey": partition, "RowKey": _row_key(search.job_id)} | columns
+        entity = {"PartitionKey": partition, "RowKey": row_name(row_key(search.job_id, search.created_at))} | columns
         operations: list[tuple[str, dict[str, Any]]] = [("create", entity)]
         if idempotency is not None:
             row = {"RowKey": f"i:{idempotency.key}", "job_id": search.job_id, "body": idempotency.body}
@@ -70,8 +75,8 @@ class TableSearchStore:
                 self._tables.client(SEARCHES).submit_transaction(operations)
         except ConflictError:
             own = self._own(search)
-            if own is not None:  # written by this very request, which was sent again after a lost answer
-                return own, True
+            if own is not None:  # written by this very request, sent again after a lost answer; or by another host
+                return own, is_own_id(search.job_id)
             self._index.drop(search)
             known = self.known(search.owner, idempotency) if idempotency is not None else None
             if known is None:
@@ -112,14 +117,20 @@ class TableSearchStore:
     def get(self, owner: str, job_id: str) -> Search:
         """A search whose owner is known: one read, a second one for a payload that lies in a blob."""
         for tries in range(_READ_TRIES):
-            with translated(f"search {job_id}"):
-                row = self._tables.client(SEARCHES).get_entity(owner_key(owner), _row_key(job_id))
+            row = self._row(owner, job_id)
             try:
                 return self._payloads.read(row)
             except TransientError as error:  # a payload that was replaced between the two reads: read both again
                 if error.code != "payload_missing" or tries == _READ_TRIES - 1:
                     raise
         raise AssertionError("the last try returns or raises")
+
+    def _row(self, owner: str, job_id: str, select: list[str] | None = None) -> Any:
+        def read(key: str) -> Any:
+            with translated(f"search {job_id}"):
+                return self._tables.client(SEARCHES).get_entity(owner_key(owner), key, select=select)
+
+        return self._keys.use(job_id, read)
 
     def update(self, owner: str, job_id: str, change: Change) -> Search:
         """Read, change, write the columns that differ where nobody else wrote meanwhile; else again.
@@ -133,12 +144,12 @@ class TableSearchStore:
             time.sleep(random.uniform(0, tries * _WRITE_PAUSE))  # noqa: S311 - no secret
             before = self.get(owner, job_id)
             after = change(before)
-            old = stored_columns(before)
-            differing = {name: value for name, value in stored_columns(after).items() if old[name] != value}
+            old, new = stored_columns(before), stored_columns(after)
+            differing = {name: value for name, value in new.items() if old[name] != value}
             if not differing:
                 return before
             if before.schema < SCHEMA:
-                differing = stored_columns(after)
+                differing = new
             self._payloads.write(after, differing)
             copy = self._index.before_update(before, after)
             try:
@@ -147,9 +158,8 @@ class TableSearchStore:
                 continue
             if set(differing) - _NOT_COPIED:
                 self._index.after_update(before, after, copy)
-            replaced = old["payload_blob"]
-            if replaced and replaced != differing.get("payload_blob", replaced):
-                self._payloads.delete(replaced)
+            if before.payload_blob and "payload_blob" in differing:
+                self._payloads.delete(before.payload_blob)
             return after
         raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
 
@@ -157,11 +167,14 @@ class TableSearchStore:
         from azure.core import MatchConditions
         from azure.data.tables import UpdateMode
 
-        entity = {"PartitionKey": owner_key(owner), "RowKey": _row_key(job_id), **columns}
-        with translated(f"search {job_id}"):
-            self._tables.client(SEARCHES).update_entity(
-                entity, mode=UpdateMode.MERGE, etag=etag, match_condition=MatchConditions.IfNotModified
-            )
+        guard: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+        def write(key: str) -> None:
+            entity = {"PartitionKey": owner_key(owner), "RowKey": key, **columns}
+            with translated(f"search {job_id}"):
+                self._tables.client(SEARCHES).update_entity(entity, mode=UpdateMode.MERGE, **guard)
+
+        self._keys.use(job_id, write)
 
     def page(
         self, owner: str, limit: int, after: str | None, where: SearchFilter = EVERYTHING
@@ -181,7 +194,7 @@ class TableSearchStore:
                 query,
                 parameters=parameters,
                 results_per_page=MAX_SCANNED if where.text else limit,
-                select=["PartitionKey", "RowKey", *COLUMNS],
+                select=_LISTED,
             )
             for row in found:
                 scanned += 1
@@ -198,7 +211,7 @@ class TableSearchStore:
         """One page over all owners: one query of the index and one read per row, in parallel."""
         rows = self._index.all_owners(limit, after)
         with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="rows") as pool:
-            found = list(pool.map(self._pointed_at, rows))
+            found = list(pool.map(self._listed_at, rows))
         searches = [s for s in found if s is not None and where.matches(s)]
         return searches, rows[-1]["RowKey"] if len(rows) == limit else None
 
@@ -252,22 +265,25 @@ class TableSearchStore:
             table = self._tables.client(SEARCHES)
             if search.idempotency_key:
                 table.delete_entity(partition, f"i:{search.idempotency_key}")
-            table.delete_entity(partition, _row_key(search.job_id))
+            table.delete_entity(partition, row_name(row_key(search.job_id, search.created_at)))
         self._index.drop(search)
 
     def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
         """Let another id lead to a search; False when it leads to another search already."""
         return self._index.add_alias(owner, job_id, alias)
 
+    def _listed_at(self, row: Mapping[str, Any]) -> Search | None:
+        """What a row of the index points at, as a list shows it."""
+        try:
+            return _listed(self._row(row["owner"], row["job_id"], _LISTED))
+        except NotFoundError:  # written before its search, which was never written or is deleted
+            return None
+
     def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
         try:
             return self.get(row["owner"], row["job_id"])
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
-
-
-def _row_key(job_id: str) -> str:
-    return f"s:{newest_first_key(job_id)}"
 
 
 def _listed(row: Any) -> Search | None:

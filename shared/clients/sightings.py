@@ -30,6 +30,8 @@ from shared.telemetry import log_event
 
 _PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED, Outcome.RUNNING: Phase.RUNNING}
 _ENDS = frozenset({Outcome.DONE, Outcome.FAILED, Outcome.MISSING_JOBS})
+_OF_ONE_ROW = frozenset({"payload_missing", "row_contended", "row_of_newer_version"})
+"""Errors of one search's row, which must not keep the cluster's other searches from being seen."""
 
 
 def write_sightings(
@@ -72,10 +74,14 @@ def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bo
 
     try:
         clients().searches.update(search.owner, search.job_id, change)
+        if refused:
+            clients().searches.mend_copy(search.owner, search.job_id)
     except NotFoundError:
-        refused = True  # deleted meanwhile
-    if refused:
-        clients().searches.mend_copy(search.owner, search.job_id)
+        return  # deleted meanwhile: the reconcile removes the copy
+    except ElbError as error:
+        if error.code not in _OF_ONE_ROW:
+            raise
+        log_event("sighting_not_written", job_id=search.job_id, error=error.code, message=error.message)
 
 
 def sighted(row: Search, seen: Observation, at: datetime, digest: str, *, keep_jobs: bool = False) -> Search:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from shared.clients.counters import count_storage_call
 from shared.clients.credentials import TokenCredential, account_key
 from shared.config import Settings
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
@@ -16,6 +17,7 @@ SEARCHES = "elbsearches"
 INDEX = "elbindex"
 CLUSTERS = "elbclusters"
 EVENTS = "elbevents"
+STATS = "elbstats"
 _MAX_KEY_PART = 400
 """Characters. A key may have 1 KiB, which is 512 UTF-16 units, and a part is not the whole key."""
 
@@ -49,6 +51,7 @@ class Tables:
             retry_backoff_factor=0.3,
             connection_timeout=5,
             read_timeout=30,
+            raw_request_hook=count_storage_call,
         )
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ Jobs there are, and the marker of the end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.domain.results import MINIMUM_GZIP_BYTES
@@ -45,15 +45,32 @@ class Piece:
     name: str
 
 
-def pieces(elb_id: str, listed: Iterable[tuple[str, int]]) -> tuple[Piece, ...]:
+def pieces(elb_id: str, listed: Iterable[tuple[str, int]], least: int = MINIMUM_GZIP_BYTES) -> tuple[Piece, ...]:
     """The results among the blobs below an id, by batch and shard; empty ones are none.
 
     Args:
         listed: ``(blob name, bytes)``.
+        least: bytes from which one is not empty.
     """
     found = []
     for name, size in listed:
         match = _PIECE.fullmatch(name.removeprefix(f"{elb_id}/"))
-        if match and name.startswith(f"{elb_id}/") and size >= MINIMUM_GZIP_BYTES:
+        if match and name.startswith(f"{elb_id}/") and size >= least:
             found.append(Piece(int(match["batch"]), int(match["shard"] or 0), name))
     return tuple(sorted(found))
+
+
+def missing_pieces(expected: int, written: Sequence[Piece]) -> list[str]:
+    """What of the command's results is not there, for people; empty when all is.
+
+    Args:
+        expected: Jobs that the command says it made, each of which writes one piece.
+        written: the pieces that are there, empty ones too.
+    """
+    if len(written) >= expected:
+        return []
+    text = f"{expected - len(written)} of {expected} results of the command line"
+    if any(piece.shard for piece in written):  # how many shards there are to a batch is not known
+        return [text]
+    absent = sorted(set(range(expected)) - {piece.batch for piece in written})[:5]
+    return [f"{text} ({', '.join(f'batch_{batch:03d}' for batch in absent)})"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 SEARCH_ORCHESTRATOR: Final = "search_orchestrator"
@@ -39,13 +40,20 @@ PREPARE_SHARDS: Final = "prepare_shards"
 START_CLI_SUBMIT: Final = "start_cli_submit"
 CHECK_CLI_SUBMIT: Final = "check_cli_submit"
 REMOVE_CLI_SUBMIT: Final = "remove_cli_submit"
+REGISTER_RESULTS: Final = "register_results"
+
+_PLAIN_ID = re.compile(r"job-[0-9a-f]+")
 
 
 def search_instance(job_id: str, run: int) -> str:
     """Instance id of the run-th orchestration of a search: the job id, from the second on with ``-n`` behind it.
 
-    A used instance id cannot be used again, so a retry and a restart after a loss both take the next run."""
-    return job_id if run <= 1 else f"{job_id}-{run}"
+    A used instance id cannot be used again, so a retry and a restart after a loss both take the next run. An id that
+    others made may have any form, that of an instance of ours too: in front of it stands what no instance begins with.
+    """
+    if _PLAIN_ID.fullmatch(job_id):
+        return job_id if run <= 1 else f"{job_id}-{run}"
+    return f"external-{job_id}" if run <= 1 else f"external{run}-{job_id}"
 
 
 def monitor_instance(job_id: str, run: int) -> str:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 JOB_ID = re.compile(r"job-[0-9a-f]{32}")
+_OWN_ID = re.compile(r"job-[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _ALL_ONES = (1 << 128) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_job_id(now_ms: int, entropy: bytes) -> str:
@@ -37,16 +41,46 @@ def is_job_id(text: str) -> bool:
     return JOB_ID.fullmatch(text) is not None
 
 
-def short_id(job_id: str) -> str:
-    """The last 12 characters, for display."""
-    return job_id[-12:]
+def is_own_id(text: str) -> bool:
+    """Whether the text is an id that this product may have made: one that says when its search was submitted.
+
+    elastic-blast makes ids of the same form from a UUIDv4.
+    """
+    return _OWN_ID.fullmatch(text) is not None
 
 
 def newest_first_key(job_id: str) -> str:
-    """A row key that sorts newest first; ids of other origin sort after all of ours."""
+    """A row key that sorts newest first, 32 hex digits, of an id that says its time.
+
+    Raises:
+        ValueError: the id has another form.
+    """
     if not is_job_id(job_id):
-        return "~" + hashlib.sha256(job_id.encode()).hexdigest()[:32]
+        raise ValueError(f"{job_id!r} does not say when its search was submitted")
     return f"{_ALL_ONES - int(job_id[4:], 16):032x}"
+
+
+def row_key(job_id: str, created_at: datetime) -> str:
+    """A row key of the same form for any id.
+
+    Args:
+        created_at: decides where an id that others made has its place; its milliseconds count.
+    """
+    if is_own_id(job_id):
+        return newest_first_key(job_id)
+    milliseconds = max(0, (created_at - _EPOCH) // _MILLISECOND)
+    digest = int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:10])
+    return f"{_ALL_ONES - (milliseconds << 80 | digest):032x}"
+
+
+def time_of_key(key: str) -> datetime:
+    """The time by which a row key sorts, to the millisecond."""
+    return _EPOCH + (((_ALL_ONES - int(key, 16)) >> 80) * _MILLISECOND)
+
+
+def short_id(job_id: str) -> str:
+    """The last 12 characters, for display."""
+    return job_id[-12:]
 
 
 def owner_key(owner: str) -> str:

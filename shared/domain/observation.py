@@ -7,16 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.failures import Failure, failure_of_job
+from shared.domain.failures import Failure, failed_container, failure_of_job
 from shared.domain.search import Progress, Search
-from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_LABEL, ClusterSnapshot, JobState, JobView, PodView
-from shared.domain.stuck import quiet_since, stuck_failure
+from shared.domain.snapshot import (
+    ATTEMPT_LABEL,
+    JOB_ID_LABEL,
+    ClusterSnapshot,
+    ContainerView,
+    JobState,
+    JobView,
+    PodView,
+)
+from shared.domain.stuck import first_stuck
 
 MIN_POLLS_BEFORE_COMPLETE = 2
 """LISTs in a row that must see all Jobs succeeded where nobody knows how many there will be."""
+QUIET_OUTSIDE = timedelta(minutes=10)
+"""Time after the last success from which a search begun outside that has no finalizer is taken to have no more Jobs to
+come: as long as a search must be quiet before it may be called lost (docs/behaviour.md, section N)."""
 
 
 class Outcome(StrEnum):
@@ -80,7 +92,9 @@ def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool =
     jobs = _work(snapshot, search)
     pods = {job.name: snapshot.pods_of(job) for job in jobs}
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}
-    total = max(search.expected_jobs or 0, len(jobs))
+    # What was begun outside has had as many Jobs as any look saw: a TTL may have taken some since.
+    seen_before = search.progress.total if search.engine == "external" else 0
+    total = max(search.expected_jobs or 0, len(jobs), seen_before)
     started = sum(job.state is JobState.RUNNING and _has_started(pods[job.name]) for job in jobs)
     progress = Progress(
         total=total,
@@ -93,9 +107,8 @@ def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool =
     failed = [job for job in jobs if job.state is JobState.FAILED]
     if failed:
         first = min(failed, key=lambda j: (j.completed_at is None, j.completed_at, j.name))
-        return Observation(Outcome.FAILED, progress, rows, failure=failure_of_job(first, pods[first.name]))
-    now, quiet = snapshot.observed_at, quiet_since(snapshot)
-    stuck = next((f for job in jobs if (f := stuck_failure(job, pods[job.name], now, quiet))), None)
+        return Observation(Outcome.FAILED, progress, rows, failure=failure_of_job(first, snapshot.all_pods_of(first)))
+    stuck = first_stuck(snapshot, jobs)
     if stuck is not None:
         return Observation(Outcome.FAILED, progress, rows, failure=stuck)
     waiting = next((reason for job in jobs for pod in pods[job.name] if (reason := pod.why_waiting)), None)
@@ -123,13 +136,15 @@ def _observe_uncounted(
 ) -> Observation:
     """Rule 3's last sentence: two LISTs in a row saw all succeeded, and the command says that it made them all."""
     progress = seen.progress
-    if not progress.total:
+    if not seen.jobs:
         return _observe_setup(snapshot, search, seen)
+    if len(seen.jobs) < progress.total and progress.succeeded == len(seen.jobs):
+        return replace(seen, outcome=Outcome.MISSING_JOBS)
     if progress.succeeded < progress.total:
         return replace(seen, outcome=Outcome.RUNNING if progress.running or progress.succeeded else Outcome.SUBMITTED)
     again = search.all_succeeded_looks > 0 and search.progress.total == progress.total
     looks = min(search.all_succeeded_looks + 1, MIN_POLLS_BEFORE_COMPLETE) if again else 1
-    ended = success_marker or _finalizers_ended(snapshot, search)
+    ended = success_marker or _finalizers_ended(snapshot, search) or _is_quiet(snapshot, search)
     done = ended and looks >= MIN_POLLS_BEFORE_COMPLETE
     return replace(seen, outcome=Outcome.DONE if done else Outcome.RUNNING, all_succeeded_looks=looks)
 
@@ -139,13 +154,21 @@ def _finalizers_ended(snapshot: ClusterSnapshot, search: Search) -> bool:
     return bool(jobs) and all(job.state in (JobState.SUCCEEDED, JobState.FAILED) for job in jobs)
 
 
+def _is_quiet(snapshot: ClusterSnapshot, search: Search) -> bool:
+    """Whether nothing tells when a search begun outside has made all its Jobs, and none has come for a while."""
+    if search.engine != "external" or jobs_of_search(snapshot, ids_of(search), "finalizer"):
+        return False
+    ends = [job.completed_at for job in _work(snapshot, search)]
+    return all(end is not None and snapshot.cluster_time - end >= QUIET_OUTSIDE for end in ends)
+
+
 def _observe_setup(snapshot: ClusterSnapshot, search: Search, seen: Observation) -> Observation:
     """No BLAST Job is there: the command's own Jobs are still at it, or one failed, or somebody removed the Jobs."""
     setup = [job for app in ("setup", "submit") for job in jobs_of_search(snapshot, ids_of(search), app)]
     failed = [job for job in setup if job.state is JobState.FAILED]
     if failed:
         first = min(failed, key=lambda job: job.name)
-        failure = failure_of_job(first, snapshot.pods_of(first))
+        failure = failure_of_job(first, snapshot.all_pods_of(first))
         message = f"elastic-blast could not make its Jobs: {failure.message}"
         failure = replace(failure, code="command_line_failed", message=message)
         return replace(seen, outcome=Outcome.FAILED, failure=failure)
@@ -177,14 +200,19 @@ def _number(text: str | None) -> int | None:
 
 
 def _job_row(job: JobView, pods: tuple[PodView, ...]) -> dict[str, Any]:
-    ended = [c for pod in pods[:1] for c in pod.containers if c.exit_code is not None]
+    ended = _ended_container(pods[0]) if pods else None
     waiting = (pod.why_waiting for pod in pods if pod.why_waiting)
-    reason = job.reason or next(waiting, "") or (ended[0].terminated_reason if ended and ended[0].exit_code else "")
+    reason = job.reason or next(waiting, "") or (ended.terminated_reason if ended and ended.exit_code else "")
     return {
         "name": job.name,
         "shard": _number(job.labels.get("shard")),
         "batch": _number(job.labels.get("batch")),
         "state": job.state.value,
         "reason": reason or None,
-        "exit_code": ended[0].exit_code if ended else None,
+        "exit_code": ended.exit_code if ended else None,
     }
+
+
+def _ended_container(pod: PodView) -> ContainerView | None:
+    """The container that says how a pod ended: one that failed; that the batch was fetched before says nothing."""
+    return failed_container(pod) or next((c for c in pod.containers if c.exit_code is not None and not c.is_init), None)

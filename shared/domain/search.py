@@ -149,6 +149,7 @@ class Search:
     # of the row it was read from
     etag: str = ""
     schema: int = 0
+    payload_blob: str = ""
     # only shown, never stored
     stale_reason: str | None = None
 

@@ -15,6 +15,8 @@ from shared.domain.times import parse_time
 
 JOB_ID_LABEL = "elb-job-id"
 JOB_ID_ENV = "BLAST_ELB_JOB_ID"
+PROGRAM_ENV = "ELB_BLAST_PROGRAM"
+DATABASE_ENV = "ELB_DB"
 ATTEMPT_LABEL = "elb-attempt"
 """On the product's own Jobs: the attempt of the search that they belong to."""
 
@@ -30,7 +32,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """Why a container waits, or how it ended."""
+    """Why a container waits, or how it ended; of one that waits to be started again, how it ended last."""
 
     name: str
     waiting_reason: str = ""
@@ -38,6 +40,7 @@ class ContainerView:
     terminated_reason: str = ""
     exit_code: int | None = None
     finished_at: datetime | None = None
+    is_init: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class PodView:
     job_ids: frozenset[str]
     containers: tuple[ContainerView, ...]
     unschedulable: str = ""
+    scheduled_at: datetime | None = None
+    deleting_since: datetime | None = None
+    """When its time to end by itself was over; long ago where the kubelet of its node does not answer any more."""
+    disruption: str = ""
+    """Reason of the condition ``DisruptionTarget``: who took the pod away (Kubernetes, "Pod disruption conditions")."""
+    reason: str = ""
+    message: str = ""
+    program: str = ""
+    """What the command line says in the environment that the pod searches with, and in what; empty in other pods."""
+    database: str = ""
 
     @property
     def why_waiting(self) -> str:
@@ -86,6 +99,7 @@ class JobView:
     message: str
     node: str
     """Node that the Job is pinned to, by required node affinity; empty when it is not pinned."""
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +109,25 @@ class ClusterSnapshot:
     observed_at: datetime
     jobs: tuple[JobView, ...]
     pods: tuple[PodView, ...]
+    server_time: datetime | None = None
+
+    @property
+    def cluster_time(self) -> datetime:
+        """The time by the clock that wrote the objects' times: ages are measured against it, not against our own."""
+        return self.server_time or self.observed_at
 
     def pods_of(self, job: JobView) -> tuple[PodView, ...]:
         """The pods that a Job made, newest first; pods being deleted are left out."""
-        own = [p for p in self.pods if p.owner_job == job.name and not p.deleting]
-        return tuple(sorted(own, key=lambda p: (p.created_at is not None, p.created_at, p.name), reverse=True))
+        return self._newest_first(p for p in self.pods if p.owner_job == job.name and not p.deleting)
+
+    def all_pods_of(self, job: JobView) -> tuple[PodView, ...]:
+        """The pods of ``pods_of``, then those being deleted: they do nothing any more, but may tell why."""
+        leaving = (p for p in self.pods if p.owner_job == job.name and p.deleting)
+        return self.pods_of(job) + self._newest_first(leaving)
+
+    @staticmethod
+    def _newest_first(pods: Iterable[PodView]) -> tuple[PodView, ...]:
+        return tuple(sorted(pods, key=lambda p: (p.created_at is not None, p.created_at, p.name), reverse=True))
 
 
 def _conditions(status: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -111,16 +139,18 @@ def read_job(obj: Mapping[str, Any]) -> JobView:
     """A Job from its JSON.
 
     All conditions are looked through: Kubernetes >= 1.31 puts ``SuccessCriteriaMet`` and ``FailureTarget`` first,
-    and neither is an end.
+    and neither is an end. A Job that failed has no ``completionTime``: its end is when it got its condition.
     """
     meta, status = obj["metadata"], obj.get("status") or {}
     active = int(status.get("active") or 0)
     state, reason, message = (JobState.RUNNING if active else JobState.PENDING), "", ""
+    ended_at = parse_time(status.get("completionTime"))
     for condition in _conditions(status):
         if condition.get("status") != "True":
             continue
         if condition.get("type") == "Failed":
             state, reason, message = JobState.FAILED, condition.get("reason", ""), condition.get("message", "")
+            ended_at = ended_at or parse_time(condition.get("lastTransitionTime"))
             break
         if condition.get("type") == "Complete":
             state = JobState.SUCCEEDED
@@ -132,13 +162,14 @@ def read_job(obj: Mapping[str, Any]) -> JobView:
         annotations=meta.get("annotations") or {},
         created_at=parse_time(meta.get("creationTimestamp")),
         started_at=parse_time(status.get("startTime")),
-        completed_at=parse_time(status.get("completionTime")),
+        completed_at=ended_at,
         deleting=bool(meta.get("deletionTimestamp")),
         active=active,
         state=state,
         reason=reason,
         message=message,
         node=_pinned_node((obj.get("spec") or {}).get("template") or {}),
+        suspended=bool((obj.get("spec") or {}).get("suspend")),
     )
 
 
@@ -155,12 +186,12 @@ def _pinned_node(template: Mapping[str, Any]) -> str:
 def read_pod(obj: Mapping[str, Any]) -> PodView:
     """A pod from its JSON."""
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    ids = {
-        env["value"]
+    said = [
+        (env.get("name"), env["value"])
         for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
         for env in container.get("env") or ()
-        if env.get("name") == JOB_ID_ENV and env.get("value")
-    }
+        if env.get("value")
+    ]
     unschedulable = next(
         (
             c.get("message", "")
@@ -169,6 +200,7 @@ def read_pod(obj: Mapping[str, Any]) -> PodView:
         ),
         "",
     )
+    true = {c.get("type"): c for c in _conditions(status) if c.get("status") == "True"}
     owners = [o for o in meta.get("ownerReferences") or () if o.get("kind") == "Job"]
     return PodView(
         name=meta["name"],
@@ -178,18 +210,26 @@ def read_pod(obj: Mapping[str, Any]) -> PodView:
         created_at=parse_time(meta.get("creationTimestamp")),
         deleting=bool(meta.get("deletionTimestamp")),
         owner_job=owners[0]["name"] if owners else (meta.get("labels") or {}).get("job-name", ""),
-        job_ids=frozenset(ids),
-        containers=tuple(
-            _read_container(c)
-            for c in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+        job_ids=frozenset(value for name, value in said if name == JOB_ID_ENV),
+        containers=(
+            *(_read_container(c, is_init=True) for c in status.get("initContainerStatuses") or ()),
+            *(_read_container(c) for c in status.get("containerStatuses") or ()),
         ),
         unschedulable=unschedulable,
+        deleting_since=parse_time(meta.get("deletionTimestamp")),
+        scheduled_at=parse_time(true.get("PodScheduled", {}).get("lastTransitionTime")),
+        disruption=true.get("DisruptionTarget", {}).get("reason", ""),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        program=next((value for name, value in said if name == PROGRAM_ENV), ""),
+        database=next((value for name, value in said if name == DATABASE_ENV), ""),
     )
 
 
-def _read_container(obj: Mapping[str, Any]) -> ContainerView:
+def _read_container(obj: Mapping[str, Any], *, is_init: bool = False) -> ContainerView:
     state = obj.get("state") or {}
-    waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
+    waiting = state.get("waiting") or {}
+    terminated = state.get("terminated") or ((obj.get("lastState") or {}).get("terminated") if waiting else {}) or {}
     return ContainerView(
         name=obj.get("name", ""),
         waiting_reason=waiting.get("reason", ""),
@@ -197,11 +237,20 @@ def _read_container(obj: Mapping[str, Any]) -> ContainerView:
         terminated_reason=terminated.get("reason", ""),
         exit_code=terminated.get("exitCode"),
         finished_at=parse_time(terminated.get("finishedAt")),
+        is_init=is_init,
     )
 
 
 def read_snapshot(
-    jobs: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, Any]], observed_at: datetime
+    jobs: Iterable[Mapping[str, Any]],
+    pods: Iterable[Mapping[str, Any]],
+    observed_at: datetime,
+    server_time: datetime | None = None,
 ) -> ClusterSnapshot:
-    """A snapshot from the items of two LISTs."""
-    return ClusterSnapshot(observed_at, tuple(map(read_job, jobs)), tuple(map(read_pod, pods)))
+    """A snapshot from the items of two LISTs.
+
+    Args:
+        observed_at: by the app's clock, when the look began.
+        server_time: by the API server's clock, when it answered; None where that is not known.
+    """
+    return ClusterSnapshot(observed_at, tuple(map(read_job, jobs)), tuple(map(read_pod, pods)), server_time)

@@ -30,7 +30,7 @@ def _may_go(job: JobView, snapshot: ClusterSnapshot, active: frozenset[str]) -> 
         return False
     if job.created_at is None:  # an unreadable timestamp says nothing about the age
         return False
-    if snapshot.observed_at - job.created_at <= AGE_LIMIT:
+    if snapshot.cluster_time - job.created_at <= AGE_LIMIT:
         return False
     if job.state not in (JobState.SUCCEEDED, JobState.FAILED):  # between two tries a Job has no active pod either
         return False

@@ -11,11 +11,15 @@ say() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%S.%3NZ)" "$*"; }
 
 # transfer URL-VARIABLE FAULT CURL-ARGUMENTS...: never prints the URL, which carries a signature.
 transfer() {
-    local url=$1 fault=$2 status
+    local url=$1 fault=$2 status code
     shift 2
     if status=$(curl --silent --show-error --retry 4 --retry-all-errors --max-time 3600 \
-        --write-out '%{http_code}' "$@" "$url" 2>transfer.err) && [[ $status == 2* ]]; then return 0; fi
-    say "transfer failed: HTTP $status $(tr '\n' ' ' <transfer.err | sed 's/?[^ ]*//g' | tail -c 500)"
+        --dump-header transfer.head --write-out '%{http_code}' "$@" "$url" 2>transfer.err) && [[ $status == 2* ]]; then
+        return 0
+    fi
+    # The storage's own code tells a missing role from a firewall: both are HTTP 403.
+    code=$(sed -n 's/^x-ms-error-code: *//Ip' transfer.head 2>/dev/null | tail -n 1 | tr -dc '[:alnum:]')
+    say "transfer failed: HTTP $status $code $(tr '\n' ' ' <transfer.err | sed 's/?[^ ]*//g' | tail -c 500)"
     if [[ $status == 401 || $status == 403 ]]; then exit 65; fi
     exit "$fault"
 }

@@ -9,7 +9,7 @@ import pytest
 from activities.admission import check_admission
 from shared.clients.provider import use
 from shared.domain.errors import NotFoundError, PermanentError, TransientError
-from shared.domain.states import Phase
+from shared.domain.states import ON_THE_CLUSTER, Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
@@ -170,6 +170,16 @@ class TestSlots:
             check_admission(ref(first))
             revived = world.searches.put(replace(first, run=2))
             assert check_admission(ref(revived))["decision"] == "admit"
+
+    @pytest.mark.parametrize("phase", sorted(ON_THE_CLUSTER))
+    def test_a_revival_that_has_its_jobs_asks_for_nothing(self, phase: Phase) -> None:
+        """Neither for a slot that it holds, nor whether the cluster could take it now."""
+        world = new_world(ELB_ACTIVE_SEARCHES="1")
+        with use(world):
+            world.arm.power = "Stopped"
+            search = put_search(world, phase=phase, run=2)
+            assert check_admission(ref(search)) == {"decision": "resume"}
+            assert check_admission(ref(search, run=1)) == {"decision": "superseded"}
 
     @pytest.mark.parametrize(("silent", "decision"), [(89, "wait"), (91, "admit")])
     def test_one_before_us_in_line_counts_while_it_asks(self, silent: float, decision: str) -> None:

@@ -62,6 +62,7 @@ LATE: dict[str, tuple[Json, ...]] = {
     names.CHECK_RESULTS: ({},),
     names.MERGE_BATCH: ({"batch": 0},),
     names.PUBLISH_RESULTS: ({"merged": MERGED},),
+    names.REGISTER_RESULTS: ({},),
     names.REMOVE_SEARCH_OBJECTS: ({}, {"clear": True}),
     names.CHECK_DELETION: ({},),
     names.DELETE_SEARCH_BLOBS: ({},),
@@ -121,7 +122,9 @@ class Scene:
 
 
 SCENES = [
-    Scene(phase, attempt, engine) for phase in Phase for attempt, engine in ((1, "native"), (2, "native"), (2, "cli"))
+    Scene(phase, attempt, engine)
+    for phase in Phase
+    for attempt, engine in ((1, "native"), (2, "native"), (2, "cli"), (1, "external"))
 ]
 
 

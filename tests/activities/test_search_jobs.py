@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from activities.registry import errors_as_data
-from activities.search_jobs import PARALLEL_JOBS, create_search_jobs, stop_search_jobs
+from activities.search_jobs import create_search_jobs, stop_search_jobs
+from shared.clients.jobs import PARALLEL_JOBS
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.results import DATABASES_CONTAINER, RESULTS_CONTAINER, piece_blob
 from shared.domain.search import Search, fail, retried

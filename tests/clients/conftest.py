@@ -23,7 +23,7 @@ from shared.clients.cluster_rows import ClusterRows
 from shared.clients.kube import KubeClient
 from shared.clients.kube_credentials import KubeAccess
 from shared.clients.provider import AzureClients
-from shared.clients.search_store import SearchStore
+from shared.clients.searches import SearchStore
 from shared.config import Settings, read_settings
 from tests.clients.support import fresh
 from tests.clients.wire import Wire

@@ -6,13 +6,15 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.domain.ids import new_job_id
 from shared.domain.search import ClusterRef, Search
+from tests.clients.wire import Rule, Wire
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -55,3 +57,20 @@ def eventually[T](look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.02)
     return found
+
+
+@contextmanager
+def held_at[T](wire: Wire, method: str, path: str, work: Callable[[], T]) -> Iterator[Future[T]]:
+    """Begin the work in a thread; its first such request reaches the server only after the block.
+
+    The client is told 503 then, and sends it again by itself.
+    """
+    gate = threading.Event()
+    rule = Rule(method, path, status=503, gate=gate)
+    with wire.breaking(rule), ThreadPoolExecutor(1) as pool:
+        try:
+            working = pool.submit(work)
+            eventually(lambda: rule.times == 0, f"{method} {path}")
+            yield working
+        finally:
+            gate.set()

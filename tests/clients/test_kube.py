@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +109,18 @@ class TestLists:
         assert len(kube.jobs(f"of in ({label},{other})")) == 4
         assert kube.jobs(f"of={label},app=submit") == []
 
+    @pytest.mark.parametrize("minutes", [-5, 0, 5])
+    def test_the_time_is_the_api_servers(self, place: Place, kube: KubeClient, minutes: int) -> None:
+        """Its clock dates the objects; ours may be another."""
+        place.control("/clock", {"skew_seconds": 60 * minutes})
+        try:
+            kube.jobs("app=blast")
+        finally:
+            place.control("/clock", {"skew_seconds": 0})
+        told = kube.server_time()
+        assert told is not None
+        assert abs(told - datetime.now(UTC) - timedelta(minutes=minutes)) < timedelta(seconds=5)
+
     def test_nodes(self, kube: KubeClient) -> None:
         assert len([node for node in kube.nodes() if node["metadata"]["labels"].get("workload") == "blast"]) == 4
 
@@ -173,6 +186,18 @@ class TestLogs:
         whole = kube.log_tail(name, 10_000, 10_000_000)
         assert whole.startswith("1\n2\n")
         assert len(kube.log_tail(name, 10_000, 16_000)) == 16_000
+        kube.delete("pods", name)
+
+    @pytest.mark.proves("T6")
+    def test_of_a_pod_with_several_containers(self, kube: KubeClient) -> None:
+        name = fresh("pod")
+        spec = a_pod("echo from BLAST; exit 3")
+        spec["containers"].append({**spec["containers"][0], "name": "results-export", "command": ["echo", "exported"]})
+        kube.create("pods", {"kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        eventually(lambda: kube.get("pods", name)["status"].get("phase") == "Failed", "the pod's end")
+        assert kube.log_tail(name, 10, 100, "blast") == "from BLAST\n"
+        assert kube.log_tail(name, 10, 100, "results-export") == "exported\n"
+        assert kube.log_tail(name, 10, 100) == "", "the API server does not choose one"
         kube.delete("pods", name)
 
     def test_a_refusal_is_no_empty_log(self, place: Place, kube: KubeClient) -> None:

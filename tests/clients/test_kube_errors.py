@@ -8,6 +8,7 @@ import socket
 import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,25 @@ class TestAnswers:
             assert json.loads(body)["message"] in caught.value.message
         assert "secret-token" not in str(caught.value)
         assert len(seen) == 1, "what may have been done is not sent again"
+
+    @pytest.mark.proves("T5")
+    @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'"ok"', b'{"items": []}', status_body("ok")])
+    def test_what_is_no_list_is_not_an_empty_one(self, wire: Wire, kube: KubeClient, body: bytes) -> None:
+        """It would say that all Jobs are gone."""
+        with wire.breaking(Rule(status=200, body=body)), pytest.raises(TransientError) as caught:
+            kube.jobs("app=blast")
+        assert caught.value.code == "kube_unreachable"
+
+    @pytest.mark.parametrize(
+        ("header", "known"),
+        [("Wed, 04 Mar 2026 12:00:00 GMT", datetime(2026, 3, 4, 12, tzinfo=UTC)), ("soon", None), ("", None)],
+    )
+    def test_a_clock_that_cannot_be_read_is_unknown(
+        self, wire: Wire, kube: KubeClient, header: str, known: datetime | None
+    ) -> None:
+        with wire.breaking(Rule(status=200, headers={"Date": header}, body=b'{"kind": "JobList", "items": []}')):
+            kube.jobs("app=blast")
+        assert kube.server_time() == known
 
     @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("soon", None), (None, None)])
     def test_how_long_to_wait(self, wire: Wire, kube: KubeClient, header: str | None, seconds: float | None) -> None:
@@ -197,7 +217,10 @@ class TestTls:
         monkeypatch.chdir(scratch)
         with Wire("", authority.server).serving() as wire:
             kube = self.connect(self.config(wire.url, authority))
-            with wire.breaking(Rule(status=200, body=b"{}"), Rule(status=500)), wire.watching() as seen:
+            with (
+                wire.breaking(Rule(status=200, body=b'{"kind": "JobList"}'), Rule(status=500)),
+                wire.watching() as seen,
+            ):
                 assert kube.jobs("app=blast") == []
                 with pytest.raises(TransientError):
                     kube.jobs("app=blast")

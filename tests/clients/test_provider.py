@@ -67,8 +67,9 @@ class TestOnce:
     def test_each_connection(self, place: Place, cluster: ClusterRef) -> None:
         clients = AzureClients(place.settings())
         with place.arm.watching() as seen:
-            made = at_once(16, lambda _: clients.kube(cluster))
-        assert len({id(each) for each in made}) == 1
+            made = at_once(16, lambda number: clients.kube(cluster, patient=number % 2 == 0))
+        assert len({id(each) for each in made[0::2]}) == len({id(each) for each in made[1::2]}) == 1
+        assert made[0] is not made[1]
         assert len(seen) == 1
         assert clients.kube(replace(cluster, cluster_name=cluster.cluster_name.upper())) is made[0]
 
@@ -145,10 +146,12 @@ class TestTokens:
         assert sent == f"Bearer {place.stack.identity.arm_token}"
 
     def sent(self, place: Place, cluster: ClusterRef, folder: Path, user: dict[str, Any]) -> str:
-        with Wire().serving() as wire, wire.breaking(Rule(status=200, body=b"{}")), wire.watching() as seen:
-            path = kubeconfig(folder, wire.url, user)
-            AzureClients(place.settings(ELB_KUBECONFIG=path)).kube(cluster).nodes()
-        return seen[0].headers["Authorization"]
+        answer = Rule(status=200, body=b'{"kind": "NodeList", "items": []}', times=2)
+        with Wire().serving() as wire, wire.breaking(answer), wire.watching() as seen:
+            clients = AzureClients(place.settings(ELB_KUBECONFIG=kubeconfig(folder, wire.url, user)))
+            assert [clients.kube(cluster, patient=patient).nodes() for patient in (True, False)] == [[], []]
+        (token,) = {each.headers["Authorization"] for each in seen}
+        return token
 
     def test_none_to_be_had_is_transient(self, place: Place, cluster: ClusterRef, tmp_path: Path) -> None:
         class NoIdentity(StaticCredential):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.clients.blobs import Blobs
 from shared.clients.provider import AzureClients
+from shared.clients.search_payloads import STATE_CONTAINER
 from shared.clients.search_rows import columns_of, payload_of
-from shared.clients.search_store import SearchStore
+from shared.clients.searches import SearchStore
 from shared.clients.table_rows import SEARCHES
 from shared.domain.ids import newest_first_key, owner_key
-from shared.domain.search import Search
+from shared.domain.search import Search, complete, fail
 from shared.domain.states import Phase
 from tests.clients.conftest import Place
-from tests.clients.support import a_cluster, a_search, fresh
+from tests.clients.support import T0, a_cluster, a_search, eventually, fresh
+from tests.clients.wire import Rule
 
 
 def put_many(clients: AzureClients, searches: list[Search]) -> None:
@@ -130,22 +135,46 @@ class TestEverybodysList:
         assert cursor == newest_first_key(newest.job_id)
 
 
-class TestActive:
-    def test_oldest_first_with_payloads_and_of_this_cluster_only(self, searches: SearchStore, owner: str) -> None:
+class TestUnfinished:
+    def test_oldest_first_and_of_this_cluster_only(self, searches: SearchStore, owner: str) -> None:
         cluster = a_cluster()
         made = [a_search(owner, cluster=cluster, minute=minute, labels={"m": str(minute)}) for minute in (5, 1, 3)]
         for search in (*made, a_search(owner, cluster=a_cluster())):
             searches.create(search)
-        assert [each.labels["m"] for each in searches.unfinished(cluster.key)] == ["1", "3", "5"]
+        oldest = [made[1].job_id, made[2].job_id, made[0].job_id]
+        assert [each.job_id for each in searches.unfinished(cluster.key)] == oldest
+        assert [each.labels["m"] for each in searches.unfinished_rows(cluster.key)] == ["1", "3", "5"]
 
-    def test_they_cost_the_active_ones(self, place: Place, searches: SearchStore, owner: str) -> None:
+    def test_one_request_says_them_all_without_payloads(self, place: Place, searches: SearchStore, owner: str) -> None:
         cluster = a_cluster()
-        for phase in (Phase.RUNNING, *[Phase.COMPLETED] * 5):
-            searches.create(a_search(owner, cluster=cluster, phase=phase))
-        searches.unfinished(cluster.key)  # removes what has ended
+        for length in (20_000, 20_000, 40_000):
+            searches.create(a_search(owner, cluster=cluster, labels={"text": "a" * length}))
+        for _ in range(5):
+            search, _ = searches.create(a_search(owner, cluster=cluster, phase=Phase.EXPORTING))
+            searches.update(owner, search.job_id, lambda row: complete(row, T0, T0))
+        with place.table.watching() as rows, place.blob.watching() as content:
+            assert len(searches.unfinished(cluster.key)) == 3
+        assert [(each.method, each.received < 10_000) for each in rows] == [("GET", True)]
+        assert content == []
+
+    def test_their_rows_cost_a_read_each_and_are_read_at_the_same_time(
+        self, place: Place, searches: SearchStore, owner: str
+    ) -> None:
+        cluster = a_cluster()
+        for _ in range(8):
+            searches.create(a_search(owner, cluster=cluster))
         with place.table.watching() as seen:
-            assert len(searches.unfinished(cluster.key)) == 1
-        assert len(seen) == 2
+            assert len(searches.unfinished_rows(cluster.key)) == 8
+        assert len(seen) == 9
+        gate = threading.Event()
+        rule = Rule("GET", "elbsearches", times=8, status=503, gate=gate)
+        with place.table.breaking(rule), ThreadPoolExecutor(1) as pool:
+            try:
+                reading = pool.submit(searches.unfinished_rows, cluster.key)
+                eventually(lambda: rule.times == 0, "eight reads that wait at the same time")
+            finally:
+                gate.set()
+            assert len(reading.result(timeout=10)) == 8
 
     @pytest.mark.parametrize("change", [str.upper, str.lower])
     def test_names_of_clusters_know_no_case(self, searches: SearchStore, owner: str, change: type[str]) -> None:
@@ -153,3 +182,38 @@ class TestActive:
         search, _ = searches.create(a_search(owner, cluster=cluster))
         other = a_cluster(change(cluster.cluster_name))
         assert [each.job_id for each in searches.unfinished(other.key)] == [search.job_id]
+
+
+class TestErrors:
+    ERROR = {"code": "c" * 500, "message": "m" * 5000, "hint": "h" * 5000, "job": "j" * 500, "exit_code": 137}
+
+    @pytest.fixture
+    def failed(self, searches: SearchStore, owner: str) -> Search:
+        """A search that failed, with a long log; newer than what other tests make."""
+        search, _ = searches.create(a_search(owner, minute=70_000_000, phase=Phase.RUNNING))
+        error = {**self.ERROR, "log_tail": "l" * 50_000, "pod": "p"}
+        return searches.update(owner, search.job_id, lambda row: fail(row, error, T0))
+
+    def test_a_list_shows_them_in_short(self, place: Place, searches: SearchStore, failed: Search) -> None:
+        lengths = {"code": 100, "message": 1000, "hint": 1000, "job": 100}
+        short = {name: self.ERROR[name][:length] for name, length in lengths.items()} | {"exit_code": 137}
+        with place.table.watching() as rows, place.blob.watching() as content:
+            (own,), (everybodys,) = searches.page(failed.owner, 1, None)[0], searches.page_of_all(1, None)[0]
+        assert own.error == everybodys.error == short
+        assert sum(each.received for each in rows) < 10_000
+        assert content == []
+
+    def test_the_detail_shows_them_whole(self, searches: SearchStore, failed: Search) -> None:
+        error = searches.get(failed.owner, failed.job_id).error or {}
+        assert (len(error["log_tail"]), error["message"], error["pod"]) == (50_000, self.ERROR["message"], "p")
+
+    def test_none_is_none(self, searches: SearchStore, owner: str) -> None:
+        searches.create(a_search(owner))
+        assert searches.page(owner, 1, None)[0][0].error is None
+
+    def test_one_whose_log_is_lost_is_listed_all_the_same(
+        self, searches: SearchStore, blobs: Blobs, failed: Search
+    ) -> None:
+        blobs.delete(STATE_CONTAINER, [blob.name for blob in blobs.listing(STATE_CONTAINER, f"{failed.job_id}/")])
+        for page, _ in (searches.page(failed.owner, 1, None), searches.page_of_all(1, None)):
+            assert [each.job_id for each in page] == [failed.job_id]

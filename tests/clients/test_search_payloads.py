@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
 from shared.clients.blobs import Blobs
 from shared.clients.provider import AzureClients
+from shared.clients.search_payloads import STATE_CONTAINER
 from shared.clients.search_rows import MAX_PAYLOAD_UNITS, payload_of, utf16_units
-from shared.clients.search_store import STATE_CONTAINER, SearchStore
+from shared.clients.searches import SearchStore
 from shared.clients.table_rows import SEARCHES
 from shared.domain.errors import TransientError
 from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search
 from tests.clients.conftest import Place
-from tests.clients.support import a_search
+from tests.clients.support import a_search, held_at
 from tests.clients.wire import Rule
 
 
@@ -80,3 +82,29 @@ class TestPayload:
             row = clients.tables.client(SEARCHES).get_entity(owner_key(owner), f"s:{newest_first_key(search.job_id)}")
             assert bool(row["payload_blob"]) is is_blob
             assert searches.get(owner, search.job_id).labels["t"] == "a" * length
+
+
+class TestNames:
+    """Two processes change a search one after the other; what the first one replaced, it may delete late."""
+
+    def test_a_late_delete_does_not_meet_what_was_written_since(
+        self, place: Place, searches: SearchStore, owner: str
+    ) -> None:
+        def put(letter: str) -> Search:
+            return searches.update(owner, search.job_id, lambda row: replace(row, labels={"text": letter * 40_000}))
+
+        search, _ = searches.create(a_search(owner))
+        put("a")
+        with held_at(place.blob, "DELETE", search.job_id, lambda: put("b")):
+            put("a")
+        assert searches.get(owner, search.job_id).labels == {"text": "a" * 40_000}
+
+    def test_what_is_tried_again_after_a_failure_leaves_no_blob_behind(
+        self, place: Place, searches: SearchStore, blobs: Blobs, owner: str
+    ) -> None:
+        search, _ = searches.create(a_search(owner))
+        for broken in (True, False):
+            rule = Rule("PATCH", "elbsearches", times=99 if broken else 0, status=403)
+            with place.table.breaking(rule), pytest.raises(TransientError) if broken else nullcontext():
+                searches.update(owner, search.job_id, lambda row: replace(row, labels={"text": "a" * 40_000}))
+        assert len(blobs.listing(STATE_CONTAINER, f"{search.job_id}/")) == 1

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shared.clients.provider import AzureClients
+from shared.clients.search_migrations import SCHEMA
 from shared.clients.search_rows import COLUMNS, columns_of
-from shared.clients.search_store import IdempotencyKey, SearchStore
+from shared.clients.searches import IdempotencyKey, SearchStore
 from shared.clients.table_rows import INDEX, SEARCHES, key_part
 from shared.domain.errors import ConflictError, NotFoundError, TransientError
 from shared.domain.ids import content_key, newest_first_key, owner_key
@@ -44,15 +45,22 @@ class TestCreate:
             query={"blob": "q"},
             plan={"shards": 3},
             waiting_reason="a reason",
+            waiting_since=T0 + timedelta(seconds=1),
+            outcome="failed",
+            outcome_at=T0 + timedelta(seconds=2),
+            seen_digest="0123456789abcdef",
+            failure={"code": "y"},
             attempt=2,
             run=3,
+            first_run=2,
         )
         search = enter_phase(search, Phase.PREPARING, T0)
         made, created = searches.create(search)
         assert created
         assert made.etag
         for found in (made, searches.get(owner, search.job_id), searches.find(search.job_id)):
-            assert replace(found, etag="") == search
+            assert replace(found, etag="", schema=0) == search
+            assert found.schema == SCHEMA
 
     def test_an_unknown_id_is_not_found(self, searches: SearchStore, owner: str) -> None:
         with pytest.raises(NotFoundError):

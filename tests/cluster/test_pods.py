@@ -181,6 +181,22 @@ def test_logs_have_both_streams_tails_and_limits(raw: Raw) -> None:
     assert raw.request("GET", "pods/talks/log", previous="true").status_code == 400
 
 
+def test_of_several_containers_one_must_be_named(raw: Raw) -> None:
+    """The text is the API server's (kubernetes, pkg/registry/core/pod/strategy.go)."""
+    both = pod("both", "echo one", initContainers=[{"name": "first", "image": "ncbi/elb:1.4.0", "command": ["true"]}])
+    both["spec"]["containers"].append({**both["spec"]["containers"][0], "name": "beside"})
+    raw.create(both)
+    raw.ended("both")
+    named = both["spec"]["containers"][0]["name"]
+    refused = raw.request("GET", "pods/both/log")
+    assert refused.status_code == 400
+    assert refused.json()["message"] == (
+        f"a container name must be specified for pod both, choose one of: [{named} beside] "
+        "or one of the init containers: [first]"
+    )
+    assert raw.log("both", container=named) == "one\n"
+
+
 def test_a_clipped_log_keeps_its_end(raw: Raw) -> None:
     _output(raw, "long", "seq 1000")
     control(raw.cluster, f"/pods/{raw.namespace}/long/clip-log", {"keep_bytes": 9})

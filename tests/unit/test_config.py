@@ -53,11 +53,13 @@ class TestDefaults:
             ("warmup_wait_seconds", 2700),
             ("job_ttl_seconds", 3600),
             ("results_days", 30),
+            ("history_days", 7),
             ("active_searches", 10),
             ("query_limit_bytes", 1_000_000),
             ("download_limit_bytes", 8_000_000),
             ("namespace", "default"),
             ("auth_mode", "easyauth"),
+            ("external_owner", "external"),
             ("parallel_warm_reuse", True),
             ("callback_url", "https://localhost:7071"),
             ("cluster", None),
@@ -99,8 +101,11 @@ class TestWrongSettings:
             ("ELB_WARMUP_WAIT_SECONDS", "-1"),
             ("ELB_ACTIVE_SEARCHES", "0"),
             ("ELB_RESULTS_DAYS", "0"),
+            ("ELB_HISTORY_DAYS", "0"),
             ("ELB_QUERY_LIMIT_BYTES", "0"),
             ("ELB_DOWNLOAD_LIMIT_BYTES", "0"),
+            ("ELB_EXTERNAL_OWNER", ""),
+            ("ELB_EXTERNAL_OWNER", "  "),
             ("ELB_DEFAULT_CLUSTER", "aks"),
             ("ELB_DEFAULT_CLUSTER", "a/b"),
             ("ELB_DEFAULT_CLUSTER", "a/b/c/d"),
@@ -165,6 +170,24 @@ class TestWrongSettings:
         with pytest.raises(ConfigurationError) as wrong:
             read_settings({"ELB_CREDENTIAL": "Static:hush"})
         assert "hush" not in str(wrong.value) + wrong.value.hint
+
+
+class TestOwnerOfSearchesBegunOutside:
+    """In dev mode the one user; elsewhere nobody who signs in, unless somebody is named."""
+
+    @pytest.mark.parametrize(
+        ("environ", "owner"),
+        [
+            ({"AUTH_MODE": "dev"}, "dev@localhost"),
+            ({"AUTH_MODE": "dev", "ELB_DEV_USER": "ada"}, "ada"),
+            ({"AUTH_MODE": "dev", "ELB_DEV_USER": ""}, "external"),
+            ({"AUTH_MODE": "easyauth", "ELB_DEV_USER": "ada"}, "external"),
+            ({"AUTH_MODE": "dev", "ELB_EXTERNAL_OWNER": "ops"}, "ops"),
+            ({"AUTH_MODE": "easyauth", "ELB_EXTERNAL_OWNER": "an-object-id"}, "an-object-id"),
+        ],
+    )
+    def test_by_mode_and_setting(self, environ: dict[str, str], owner: str) -> None:
+        assert read_settings(environ).external_owner == owner
 
 
 class TestEmptyIsAValue:

@@ -158,6 +158,20 @@ class TestTimers:
         assert all(len(timer["schedule"].split()) == 6 for timer in timers)
         assert not any(timer.get("runOnStartup") for timer in timers)
 
+    def test_these_and_no_others(self) -> None:
+        """Each is scaled and billed by itself on Azure (docs/decisions/0017-timers.md)."""
+        timers = {
+            function.get_function_name(): trigger.schedule
+            for function in FUNCTIONS
+            if (trigger := function.get_trigger()).type == "timerTrigger"
+        }
+        assert timers == {
+            "discover_external": "*/30 * * * * *",
+            "reconcile_stale_jobs": "0 * * * * *",
+            "reconcile_auto_warm": "0 * * * * *",
+            "purge_history": "0 10 3 * * *",
+        }
+
 
 class TestImport:
     def test_it_is_quick_and_leaves_the_heavy_clients_out(self) -> None:

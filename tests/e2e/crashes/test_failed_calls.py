@@ -15,6 +15,8 @@ from tests.e2e.crashes.guarded import POST_JOB, SMALL, Guarded, created_jobs
 AT_ONCE = 5
 # Made once in the life of a host, not once a search; they have a test of their own.
 _ONCE_A_PROCESS = ("/Tables", "/listClusterUserCredential")
+# Of timers that happened to run meanwhile; nobody knows when they do so again.
+_OF_TIMERS = "elbstats(PartitionKey='timers'"
 WAYS: dict[str, tuple[Callable[[], Action], Moment]] = {
     "too many requests": (lambda: answer(429, retry_after_seconds=1), Moment.BEFORE),
     "server error": (lambda: answer(500), Moment.BEFORE),
@@ -52,7 +54,8 @@ def test_each_call_of_a_search_fails_once(guarded: Guarded, patterns: list[str],
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = list(pool.map(search, patterns))
-    assert [str(wire) for wire, _ in done if not wire.has_fired] == []
+    for wire, _ in done:
+        wire.wait()  # what a search asks for last may come after its end is seen
     for _, job_id in done:
         _assert_right(guarded, job_id, small_result, mark)
     for job in guarded.all_jobs():  # a search that was never begun for lack of its row has no Jobs either
@@ -107,7 +110,7 @@ def _asked(guarded: Guarded) -> list[str]:
     job_id = guarded.submit(**SMALL)
     guarded.wait_end(job_id)
     asked = dict.fromkeys(call.pattern for call in guarded.tripwires.calls(mark))
-    return [pattern for pattern in asked if not pattern.endswith(_ONCE_A_PROCESS)]
+    return [pattern for pattern in asked if not pattern.endswith(_ONCE_A_PROCESS) and _OF_TIMERS not in pattern]
 
 
 def _assert_right(guarded: Guarded, job_id: str, wanted: bytes, mark: int) -> None:

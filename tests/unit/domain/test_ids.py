@@ -1,16 +1,29 @@
-"""Job ids: UUIDs of version 7, newest first when inverted, and foreign ids that have a place too."""
+"""Job ids: UUIDs of version 7, newest first when inverted, and foreign ids that have their place among them."""
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.domain.ids import content_key, is_job_id, new_job_id, newest_first_key, owner_key, short_id
+from shared.domain.ids import (
+    content_key,
+    is_job_id,
+    is_own_id,
+    new_job_id,
+    newest_first_key,
+    owner_key,
+    row_key,
+    short_id,
+    time_of_key,
+)
 
 NOW_MS = 1_772_625_600_000
+NOW = datetime.fromtimestamp(NOW_MS // 1000, UTC)
 
 
 def test_the_form_is_that_of_rfc_9562() -> None:
@@ -41,7 +54,7 @@ def test_the_last_millisecond_fits() -> None:
     assert is_job_id(new_job_id((1 << 48) - 1, b"\x00" * 10))
 
 
-def test_keys_sort_newest_first_and_foreign_ids_after_all_of_ours() -> None:
+def test_keys_sort_newest_first() -> None:
     generator = random.Random(1)  # noqa: S311
     times = sorted(generator.sample(range(1 << 48), 500))
     ids = [new_job_id(at, generator.randbytes(10)) for at in times]
@@ -49,8 +62,7 @@ def test_keys_sort_newest_first_and_foreign_ids_after_all_of_ours() -> None:
     keys = [newest_first_key(job_id) for job_id in ids]
     assert sorted(keys, reverse=True) == keys
     assert len(set(keys)) == len(keys)
-    oldest = newest_first_key(new_job_id(0, b"\x00" * 10))
-    assert oldest < newest_first_key("blast-2019")
+    assert [row_key(job_id, NOW) for job_id in ids] == keys
 
 
 @pytest.mark.parametrize(
@@ -59,11 +71,58 @@ def test_keys_sort_newest_first_and_foreign_ids_after_all_of_ours() -> None:
 )
 def test_foreign_ids(foreign: str) -> None:
     assert not is_job_id(foreign)
-    key = newest_first_key(foreign)
-    assert key.startswith("~")
-    assert len(key) == 33
-    assert key == newest_first_key(foreign)
-    assert key != newest_first_key(foreign + "x")
+    with pytest.raises(ValueError, match="does not say"):
+        newest_first_key(foreign)
+    key = row_key(foreign, NOW)
+    assert re.fullmatch("[0-9a-f]{32}", key)
+    assert key == row_key(foreign, NOW)
+    assert key != row_key(foreign + "x", NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        (new_job_id(NOW_MS, b"\xff" * 10), True),
+        (new_job_id(0, b"\x00" * 10), True),
+        (f"job-{uuid.UUID(int=7, version=4).hex}", False),
+        ("job-" + "7" * 32, False),
+        ("job-" + "7" * 16 + "a" * 16, True),
+        ("job-" + "7" * 31, False),
+        ("blast-1", False),
+    ],
+)
+def test_ours_are_of_version_7(text: str, own: bool) -> None:
+    assert is_own_id(text) is own
+
+
+class TestKeysOfForeignIds:
+    """They have their place by when they began, among ours."""
+
+    def test_between_ours(self) -> None:
+        def own(ms: int) -> str:
+            return row_key(new_job_id(NOW_MS + ms, os.urandom(10)), NOW)
+
+        def foreign(ms: int) -> str:
+            return row_key(f"run-{os.urandom(4).hex()}", NOW + timedelta(milliseconds=ms))
+
+        keys = [make(ms) for ms in range(50) for make in ((own, foreign)[ms % 2],)]
+        assert sorted(keys, reverse=True) == keys
+
+    @pytest.mark.parametrize(
+        "at", [NOW, NOW + timedelta(milliseconds=1), NOW.replace(year=9999), datetime(1970, 1, 1, tzinfo=UTC)]
+    )
+    def test_a_key_says_the_time(self, at: datetime) -> None:
+        assert time_of_key(row_key("run-1", at)) == at
+        assert time_of_key(row_key("run-1", at + timedelta(microseconds=999))) == at
+
+    def test_before_1970_is_1970(self) -> None:
+        assert time_of_key(row_key("run-1", datetime(1, 1, 1, tzinfo=UTC))) == datetime(1970, 1, 1, tzinfo=UTC)
+
+    def test_ours_say_it_too(self) -> None:
+        assert time_of_key(newest_first_key(new_job_id(NOW_MS, os.urandom(10)))) == NOW
+
+    def test_begun_at_once_they_differ(self) -> None:
+        assert len({row_key(f"run-{n}", NOW) for n in range(1000)}) == 1000
 
 
 def test_short_id_is_the_last_twelve() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.domain.failures import Failure, told_by_log
+from shared.domain.failures import Failure, storage_refusal, told_by_log
 
 MESSAGE = "BLAST refused the query or the options in Job j (exit code 1)"
 
@@ -32,3 +32,21 @@ def test_the_log_tells(log: str, code: str) -> None:
 def test_other_failures_stay_as_they_are() -> None:
     other = failure("out_of_memory")
     assert told_by_log(other, "argument") == other
+
+
+@pytest.mark.proves("T6")
+@pytest.mark.parametrize(
+    ("said", "code", "cure"),
+    [
+        ("HTTP 403 AuthorizationPermissionMismatch curl: (22)", "storage_role_missing", "60-180 s"),
+        ("AuthorizationPermissionMismatch", "storage_role_missing", "role"),
+        ("HTTP 403 AuthorizationFailure curl: (22)", "storage_firewall", "subnet"),
+        ("AuthenticationFailed", "storage_denied", "role"),
+        ("NoAuthorizationFailureHere", "storage_denied", "firewall"),
+        ("", "storage_denied", "firewall"),
+    ],
+)
+def test_a_role_that_is_missing_is_told_from_a_firewall(said: str, code: str, cure: str) -> None:
+    found, what, hint = storage_refusal(said)
+    assert (found, bool(what)) == (code, True)
+    assert cure in hint
