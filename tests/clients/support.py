@@ -18,11 +18,17 @@ from tests.clients.wire import Rule, Wire
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _numbers = itertools.count(1)
+_minutes = itertools.count(10_000_000, 1000)
 
 
 def fresh(word: str) -> str:
     """A name that no other test uses."""
     return f"{word}-{next(_numbers)}-{os.getpid()}"
+
+
+def newest_minute() -> int:
+    """Minutes after T0: it and the thousand that follow are newer than what any test has made before."""
+    return next(_minutes)
 
 
 def a_cluster(name: str = "") -> ClusterRef:

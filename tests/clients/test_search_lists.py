@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +19,7 @@ from shared.domain.ids import newest_first_key, owner_key
 from shared.domain.search import Search, complete, fail
 from shared.domain.states import Phase
 from tests.clients.conftest import Place
-from tests.clients.support import T0, a_cluster, a_search, eventually, fresh
+from tests.clients.support import T0, a_cluster, a_search, eventually, fresh, newest_minute
 from tests.clients.wire import Rule
 
 
@@ -116,8 +117,8 @@ class TestAnOwnersList:
 
 class TestEverybodysList:
     def test_newest_first_over_all_owners(self, searches: SearchStore) -> None:
-        # Newer than what any other test makes, so that they come first.
-        minutes = range(10_000_000, 10_000_007)
+        first_minute = newest_minute()
+        minutes = range(first_minute, first_minute + 7)
         made = [searches.create(a_search(fresh("owner"), minute=minute))[0].job_id for minute in minutes]
         first, cursor = searches.page_of_all(4, None)
         second, _ = searches.page_of_all(4, cursor)
@@ -126,7 +127,7 @@ class TestEverybodysList:
     def test_a_row_that_points_at_nothing_is_left_out(
         self, searches: SearchStore, clients: AzureClients, owner: str
     ) -> None:
-        newest = a_search(owner, minute=20_000_000)
+        newest = a_search(owner, minute=newest_minute())
         searches.create(newest)
         row_key = f"s:{newest_first_key(newest.job_id)}"
         clients.tables.client(SEARCHES).delete_entity(owner_key(owner), row_key)
@@ -185,12 +186,18 @@ class TestUnfinished:
 
 
 class TestErrors:
-    ERROR = {"code": "c" * 500, "message": "m" * 5000, "hint": "h" * 5000, "job": "j" * 500, "exit_code": 137}
+    ERROR: ClassVar[dict[str, Any]] = {
+        "code": "c" * 500,
+        "message": "m" * 5000,
+        "hint": "h" * 5000,
+        "job": "j" * 500,
+        "exit_code": 137,
+    }
 
     @pytest.fixture
     def failed(self, searches: SearchStore, owner: str) -> Search:
-        """A search that failed, with a long log; newer than what other tests make."""
-        search, _ = searches.create(a_search(owner, minute=70_000_000, phase=Phase.RUNNING))
+        """A search that failed, with a long log."""
+        search, _ = searches.create(a_search(owner, minute=newest_minute(), phase=Phase.RUNNING))
         error = {**self.ERROR, "log_tail": "l" * 50_000, "pod": "p"}
         return searches.update(owner, search.job_id, lambda row: fail(row, error, T0))
 

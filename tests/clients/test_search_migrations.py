@@ -22,13 +22,11 @@ from shared.domain.ids import owner_key, row_key
 from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.clients.conftest import Place
-from tests.clients.support import T0, a_cluster, a_search
+from tests.clients.support import T0, a_cluster, a_search, newest_minute
 from tests.clients.wire import Seen
 
 SINCE_2 = {"outcome", "outcome_at", "waiting_since", "error_brief", "seen_digest", "first_run"}
 """Columns that schema 1 did not have."""
-LATE = 30_000_000
-"""Minutes: newer than what other tests make, so that they come first in everybody's list."""
 ERROR = {"code": "blast_failed", "message": "a message", "hint": "a hint", "log_tail": "many lines", "exit_code": 3}
 
 
@@ -71,7 +69,7 @@ class TestOlderRows:
     @pytest.fixture
     def search(self, searches: SearchStore, clients: AzureClients, owner: str) -> Search:
         """A search that the first version of the app left running."""
-        search = a_search(owner, minute=LATE, cluster=a_cluster(), phase=Phase.RUNNING, labels={"a": "b"})
+        search = a_search(owner, minute=newest_minute(), cluster=a_cluster(), phase=Phase.RUNNING, labels={"a": "b"})
         search = replace(search, expected_jobs=4, jobs=({"name": "j"},), jobs_created_at=T0, attempt=2, run=3)
         searches.create(search)
         put(clients, search, **of_schema_1(search), payload_blob="")
@@ -169,7 +167,8 @@ class TestUnknownPhases:
     def search(self, searches: SearchStore, clients: AzureClients, owner: str) -> Search:
         """A search in a phase that only a newer version knows, between two others of its owner and its cluster."""
         cluster = a_cluster()
-        made = [a_search(owner, cluster=cluster, minute=LATE + n, phase=Phase.RUNNING) for n in range(3)]
+        first = newest_minute()
+        made = [a_search(owner, cluster=cluster, minute=first + n, phase=Phase.RUNNING) for n in range(3)]
         for each in made:
             searches.create(each)
         put(clients, made[1], **columns_of(made[1]) | {"phase": "dreaming", "status": "asleep", "schema": 9})

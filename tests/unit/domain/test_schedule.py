@@ -47,10 +47,12 @@ def test_the_monitor_s_interval_by_age(age: timedelta, seconds: int) -> None:
 
 
 class TestWindow:
+    @pytest.mark.proves("N1")
     @pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.RESULTS_PENDING, Phase.EXPORTING])
     def test_five_seconds_where_something_happens(self, phase: Phase) -> None:
         assert refresh_min_interval_seconds(phase) == 5
 
+    @pytest.mark.proves("N2")
     @pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.RUNNING, Phase.RESULTS_PENDING, Phase.EXPORTING}))
     def test_twenty_seconds_elsewhere(self, phase: Phase) -> None:
         assert refresh_min_interval_seconds(phase) == 20
