@@ -11,7 +11,7 @@ from orchestrators.calls import MAX_ATTEMPTS
 from orchestrators.search import search_orchestrator
 from shared.clients.capacity import SILENCE
 from shared.domain import functions as names
-from tests.orchestrators.fake_context import Play, in_turn, play
+from tests.orchestrators.fake_context import START, Play, in_turn, play
 from tests.orchestrators.searches import CLUSTER, REF, SEARCH, advanced, answers
 
 WAITING = {"decision": "wait", "phase": "waiting_for_cluster", "reason": "cluster c is stopped", "seconds": 1800}
@@ -169,6 +169,7 @@ class TestResume:
         assert phases(played) == ["results_pending", "exporting", "completed"]
 
 
+@pytest.mark.proves("S6")
 class TestWaiting:
     def test_the_row_says_for_what_and_then_the_search_goes_on(self) -> None:
         played = search(check_admission=in_turn(WAITING, WAITING, WARM))
@@ -212,6 +213,31 @@ class TestWaiting:
         waits = in_turn(WAITING, WAITING, WARM)
         played = play(search_orchestrator, SEARCH, answers(check_admission=waits), wakes=(1.0, 2.5))
         assert played.context.seconds == 2.5
+        assert played.result == {"phase": "completed"}
+
+    def test_a_long_wait_begins_its_history_anew_and_keeps_its_deadline(self) -> None:
+        data: Any = {**SEARCH, "waits_per_generation": 3}
+        generations, now, reasons = 0, START, set()
+        while (played := play(search_orchestrator, data, answers(check_admission=WAITING), now=now)).continued:
+            data, generations, now = played.continued, generations + 1, played.context.now
+            assert len(played.context.waits()) == 3
+            reasons |= {c["reason"] for c in played.context.calls(names.ADVANCE_SEARCH) if c.get("reason")}
+        assert played.result == {"phase": "failed"}
+        assert (played.context.now - START).total_seconds() == 1800
+        assert generations == 1800 // 15 // 3
+        assert len(reasons) == 1, "since when and until when stays the same"
+
+    def test_another_orchestration_goes_by_when_the_search_began_to_wait(self) -> None:
+        """A revival, or one that was begun anew: the row knows."""
+        since = (START - timedelta(seconds=1700)).isoformat()
+        played = search(check_admission=WAITING | {"since": since})
+        assert played.result == {"phase": "failed"}
+        assert played.context.seconds == 105
+
+    def test_an_input_of_an_older_version_never_begins_anew(self) -> None:
+        """Its history may have more waits already than a generation has now."""
+        played = search(check_admission=in_turn(*[WAITING] * 100, WARM))
+        assert played.continued is None
         assert played.result == {"phase": "completed"}
 
     def test_the_failure_says_what_was_waited_for(self) -> None:
