@@ -46,7 +46,7 @@ def replay(orchestrator: Callable[..., Any], step: Step) -> Sequence[pb.Orchestr
 
 
 HINTS = ("follow_up", "max_age")
-"""Fields of an activity's input that say how to go about it: they may differ between versions, what is asked may not."""
+"""Fields of an activity's input that say how to go about it: they may differ between versions, not what is asked."""
 
 
 def asked(text: str) -> Any:
