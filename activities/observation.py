@@ -6,6 +6,7 @@ everybody else reads the search's row.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from shared.clients.observer import look_at_cluster
@@ -13,7 +14,7 @@ from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.domain.errors import ElbError, NotFoundError
 from shared.domain.failures import Failure, told_by_log
-from shared.domain.observation import Outcome
+from shared.domain.observation import Outcome, is_uncounted
 from shared.domain.schedule import DEFAULT_WINDOW
 from shared.domain.search import ClusterRef, Search
 from shared.domain.stuck import CONFIRMATION, must_be_confirmed
@@ -34,21 +35,25 @@ def observe_cluster(data: dict[str, Any], client: Any) -> dict[str, Any]:
         ``{"state": "active" | "done" | "missing_jobs" | "failed" | "cancelled" | "ended" | "missing"}``, with
         ``error`` where it failed.
     """
-    state, search = _standing(data, just_looked=False)
+    state, search = _standing(data, None)
     if search is None:
         return state
-    look_at_cluster(
+    look = look_at_cluster(
         search.cluster,
         DurableOrchestrations(client),
         max_age=float(data.get("max_age", DEFAULT_WINDOW)),
         follow_up=bool(data.get("follow_up")),
         asking=search.job_id,
     )
-    return _standing(data, just_looked=True)[0]
+    return _standing(data, look.row.seen_at)[0]
 
 
-def _standing(data: dict[str, Any], *, just_looked: bool) -> tuple[dict[str, Any], Search | None]:
-    """What the row says: enough for the monitor to end; and the search where it is worth a look."""
+def _standing(data: dict[str, Any], seen_at: datetime | None) -> tuple[dict[str, Any], Search | None]:
+    """What the row says: enough for the monitor to end; and the search where it is worth a look.
+
+    Args:
+        seen_at: when the last look began that the cluster answered, where that is known.
+    """
     try:
         search = clients().searches.get(data["owner"], data["job_id"])
     except NotFoundError:
@@ -59,17 +64,20 @@ def _standing(data: dict[str, Any], *, just_looked: bool) -> tuple[dict[str, Any
         return {"state": "cancelled"}, None
     if search.outcome == Outcome.FAILED and search.failure is not None:
         failure = Failure.from_dict(search.failure)
-        if must_be_confirmed(failure) and not (just_looked and _has_lasted(search)):
+        if must_be_confirmed(failure) and not _has_lasted(search, seen_at):
             return {"state": "active"}, search
         tail = _log_tail(search.cluster, failure)
         return {"state": "failed", "error": told_by_log(failure, tail).to_error(tail)}, None
+    if search.outcome == Outcome.MISSING_JOBS and is_uncounted(search) and not _has_lasted(search, seen_at):
+        return {"state": "active"}, search
     if search.outcome in (Outcome.DONE, Outcome.MISSING_JOBS):
         return {"state": search.outcome}, None
     return {"state": "active"}, search
 
 
-def _has_lasted(search: Search) -> bool:
-    return search.outcome_at is not None and clients().now() - search.outcome_at >= CONFIRMATION
+def _has_lasted(search: Search, seen_at: datetime | None) -> bool:
+    """Whether a look saw it long enough after the first one: a cluster that is silent since then confirms nothing."""
+    return search.outcome_at is not None and seen_at is not None and seen_at - search.outcome_at >= CONFIRMATION
 
 
 def _log_tail(cluster: ClusterRef, failure: Failure) -> str:

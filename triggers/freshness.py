@@ -16,7 +16,7 @@ from shared.clients.observer import Look, start_look
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
 from shared.clients.recording import flush_counts
-from shared.domain.errors import ElbError
+from shared.domain.errors import ElbError, TransientError
 from shared.domain.schedule import ClusterRow, as_of
 from shared.domain.search import ClusterRef, Search
 from shared.domain.states import ON_THE_CLUSTER
@@ -44,7 +44,11 @@ def refreshed(
     end = time.monotonic() + BUDGET_SECONDS
     seen = {key: _result(on_cluster[key], look, end) for key, look in looks.items()}
     if any(look is not None and look.taken for look, _ in seen.values()):
-        searches = read_again()
+        try:
+            searches = read_again()
+        except TransientError as error:  # what was read before the look is in hand; it is old by one look
+            log_event("page_not_read_again", code=error.code, message=error.message)
+            seen = dict.fromkeys(seen, (None, error.message))
     now = clients().now()
     shown = []
     for search in searches:
@@ -85,5 +89,10 @@ def _known_silent(key: str) -> str | None:
 def _remember(key: str, row: ClusterRow) -> None:
     if row.unreachable_since is None:
         _SILENT.pop(key, None)
-    elif len(_SILENT) < MAX_SILENT or key in _SILENT:
-        _SILENT[key] = row.unreachable_reason, time.monotonic() + SILENCE_MEMORY
+    else:
+        now = time.monotonic()
+        if len(_SILENT) >= MAX_SILENT:
+            for old in [known for known, (_, until) in list(_SILENT.items()) if until <= now]:
+                _SILENT.pop(old, None)
+        if len(_SILENT) < MAX_SILENT or key in _SILENT:
+            _SILENT[key] = row.unreachable_reason, now + SILENCE_MEMORY

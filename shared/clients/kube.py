@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,8 @@ PAGE = 500
 MAX_LISTED = 50_000
 """Objects of one list at most, so that a cluster that nobody tidies cannot take the app's memory."""
 _TRIES = 3
+_IMPORTING = threading.Lock()
+"""Held for the import: threads that import the client's lazily loaded modules at once deadlock, and none gets them."""
 _QUOTA = re.compile(r"(exceeded|failed) quota:")
 """How the API server's ResourceQuota admission says no (plugin/pkg/admission/resourcequota)."""
 
@@ -88,7 +91,8 @@ class KubeClient:
         page: int = PAGE,
         timeout: tuple[float, float] = (5, 30),
     ) -> None:
-        from kubernetes.client import ApiClient, Configuration
+        with _IMPORTING:
+            from kubernetes.client import ApiClient, Configuration
 
         configuration = Configuration(host=access.server)
         configuration.retries = False  # nothing is sent twice behind our back, and no redirect gets the token

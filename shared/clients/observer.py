@@ -99,7 +99,7 @@ def _look_if_due(
         if not should_look(row, window, now, follow_up=follow_up):
             break
         if clients().clusters.take_look(cluster, row, now):
-            return _take(cluster, row, active, orchestrations, asking)
+            return _take(cluster, replace(row, observed_at=now), active, orchestrations, asking)
         row = clients().clusters.read(cluster)  # somebody looked, or only asked for a look: then it is still ours
     count("looks_throttled")
     return Look(False, row)
@@ -113,22 +113,30 @@ def _take(
     try:
         snapshot = _snapshot(cluster, row)
     except ElbError as error:  # refused, gone or silent: whatever it is, nothing was seen
-        since = row.unreachable_since or clients().now()
-        if row.unreachable_since is None:  # one line for an episode
-            log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
+        present = clients().clusters.read(cluster)
+        if present.seen_at is not None and row.observed_at is not None and present.seen_at > row.observed_at:
+            return Look(True, present)  # this look hung, and a later one was answered meanwhile
         ended = certain_end(cluster)
         if ended is not None:
             write_failure(watched, ended, orchestrations, asking)
-        clients().clusters.unreachable(cluster, since, error.message)
-        return Look(True, replace(row, unreachable_since=since, unreachable_reason=error.message))
+        return _silent(cluster, row, error)
     if row.unreachable_since is not None:
         seconds = round((snapshot.observed_at - row.unreachable_since).total_seconds(), 3)
         log_event("cluster_reachable_again", cluster=cluster.cluster_name, seconds=seconds)
     write_sightings(watched, snapshot, orchestrations, asking)
     registered = register_unknown(snapshot, cluster, orchestrations, active)
     clients().clusters.seen(cluster, snapshot.observed_at)
-    fresh = replace(row, seen_at=snapshot.observed_at, observed_at=snapshot.observed_at)
+    fresh = replace(row, seen_at=snapshot.observed_at)
     return Look(True, replace(fresh, unreachable_since=None, unreachable_reason=""), registered)
+
+
+def _silent(cluster: ClusterRef, row: ClusterRow, error: ElbError) -> Look:
+    """Write down that the cluster did not answer."""
+    since = row.unreachable_since or clients().now()
+    if row.unreachable_since is None:  # one line for an episode
+        log_event("cluster_unreachable", cluster=cluster.cluster_name, error=error.code, message=error.message)
+    clients().clusters.unreachable(cluster, since, error.message)
+    return Look(True, replace(row, unreachable_since=since, unreachable_reason=error.message))
 
 
 def _snapshot(cluster: ClusterRef, row: ClusterRow) -> ClusterSnapshot:

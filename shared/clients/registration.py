@@ -53,7 +53,8 @@ class RememberedJobs:
         with self._lock:
             for job in jobs:
                 if job.uid:
-                    self._known.setdefault((job.uid, ids), now)
+                    self._known[job.uid, ids] = now
+                    self._known.move_to_end((job.uid, ids))
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
 

@@ -19,10 +19,11 @@ from shared.clients.table_rows import INDEX, Tables, key_part, translated
 from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 from shared.domain.ids import row_key, time_of_key
 from shared.domain.search import Search
+from shared.domain.states import Phase
 from shared.telemetry import log_event
 
 ORPHAN_AGE = timedelta(minutes=10)
-"""Age from which an index row that points at nothing is not of a submit that is just being written."""
+"""Age from which an index row whose search is not there, or has not begun again, is not of one just being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class IndexCopy:
     def is_of(self, search: Search) -> bool:
         """Whether the copy says what the row of the search says."""
         return self.search is not None and columns_of(self.search) == columns_of(search)
+
+    def is_ahead_of(self, search: Search) -> bool:
+        """Whether it is of a search that has ended and is to begin again: then it is written before the row."""
+        if self.search is None:
+            return False
+        is_deleted = self.search.phase is Phase.DELETING and not search.is_unfinished
+        return self.search.run > search.run or is_deleted
 
 
 class SearchIndex:
@@ -69,14 +77,13 @@ class SearchIndex:
 
     def after_update(self, before: Search, after: Search, copy: IndexCopy | None) -> None:
         """Follow the change of a row. Where a copy cannot be written the change stands, and the reconcile mends it."""
-        if after.is_unfinished and not before.is_unfinished:
-            self._upsert(_unfinished_row(after))  # again: somebody may have dropped it between the two writes
-            return
         try:
-            if after.is_unfinished:
+            if after.is_unfinished and not before.is_unfinished:
+                self._upsert(_unfinished_row(after))  # again: it was dropped if the row took its time to be written
+            elif after.is_unfinished:
                 self._replace(_unfinished_row(after))
             elif copy is not None:
-                self.drop_ended(copy.row, orphan=False)
+                self.drop_ended(copy.row)
         except TransientError as error:
             log_event("copy_not_written", job_id=after.job_id, code=error.code, message=error.message)
 
@@ -172,11 +179,15 @@ class SearchIndex:
             found = self._tables.client(INDEX).query_entities("PartitionKey eq @p", parameters=parameters)
             return [_copy(row) for row in found]
 
-    def drop_ended(self, row: Any, *, orphan: bool) -> None:
-        """Remove a row of a search that has ended, or of none at all; not one that was written anew meanwhile."""
+    def drop_ended(self, row: Any, *, early: bool = False) -> None:
+        """Remove a row of a search that has ended, or of none at all; not one that was written anew meanwhile.
+
+        Args:
+            early: whether it may be there before what it points at, so that it must be old to be removed.
+        """
         from azure.core import MatchConditions
 
-        if orphan and datetime.now(UTC) - row.metadata["timestamp"] <= ORPHAN_AGE:
+        if early and datetime.now(UTC) - row.metadata["timestamp"] <= ORPHAN_AGE:
             return
         unchanged = {"etag": row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
         try:

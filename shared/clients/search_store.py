@@ -216,9 +216,12 @@ class TableSearchStore:
         return searches, rows[-1]["RowKey"] if len(rows) == limit else None
 
     def unfinished(self, cluster_key: str) -> list[Search]:
-        """The searches of a cluster that are active or being deleted, oldest first: one query, without payloads."""
-        found = [copy.search for copy in self._index.unfinished(cluster_key) if copy.search is not None]
-        return sorted((s for s in found if s.is_unfinished), key=lambda s: s.created_at)
+        """The searches of a cluster that are active or being deleted, oldest first: one query, without payloads.
+
+        The row of one whose index row has no copy yet, because an older version wrote it, is read.
+        """
+        found = [copy.search or self._row_of_copy(copy) for copy in self._index.unfinished(cluster_key)]
+        return sorted((s for s in found if s is not None and s.is_unfinished), key=lambda s: s.created_at)
 
     def unfinished_rows(self, cluster_key: str) -> list[Search]:
         """The same from their own rows, with payloads, in parallel; copies that were left behind are mended.
@@ -245,7 +248,7 @@ class TableSearchStore:
             if not copy.is_of(search):
                 self._index.write_copy(search, copy)
             return search
-        self._index.drop_ended(copy.row, orphan=search is None)
+        self._index.drop_ended(copy.row, early=search is None or copy.is_ahead_of(search))
         return None
 
     def mend_copy(self, owner: str, job_id: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,7 @@ from shared.telemetry import log_event
 
 _PHASES = {Outcome.CREATING: Phase.CREATING, Outcome.SUBMITTED: Phase.SUBMITTED, Outcome.RUNNING: Phase.RUNNING}
 _ENDS = frozenset({Outcome.DONE, Outcome.FAILED, Outcome.MISSING_JOBS})
+PARALLEL_WRITES = 8
 _OF_ONE_ROW = frozenset({"payload_missing", "row_contended", "row_of_newer_version"})
 """Errors of one search's row, which must not keep the cluster's other searches from being seen."""
 
@@ -43,22 +45,49 @@ def write_sightings(
         searches: copies of the searches that were watched before the snapshot was taken.
         asking: id of the search whose monitor asks, and which therefore is not woken.
     """
-    for search in searches:
+
+    def write(search: Search) -> None:
         marker = needs_success_marker(snapshot, search) and _has_success_marker(search)
         seen = observe(snapshot, search, success_marker=marker)
         _write_one(search, seen, snapshot.observed_at)
         if seen.outcome in _ENDS and search.job_id != asking:
             _wake(search, orchestrations)
 
+    _for_each(searches, write)
+
 
 def write_failure(searches: Iterable[Search], failure: Failure, orchestrations: Orchestrations, asking: str) -> None:
     """Without a snapshot, but for certain: every search has failed in this way."""
     now = clients().now()
-    for search in searches:
+
+    def write(search: Search) -> None:
         seen = Observation(Outcome.FAILED, search.progress, (), failure=failure)
         _write_one(search, seen, now, keep_jobs=True)
         if search.job_id != asking:
             _wake(search, orchestrations)
+
+    _for_each(searches, write)
+
+
+def _for_each(searches: Iterable[Search], write: Callable[[Search], None]) -> None:
+    """Write them side by side. One that cannot be written keeps no other from it, and then the look has not succeeded.
+
+    Raises:
+        ElbError: what kept the first of them.
+    """
+
+    def attempt(search: Search) -> ElbError | None:
+        try:
+            write(search)
+        except ElbError as error:
+            log_event("sighting_not_written", job_id=search.job_id, error=error.code, message=error.message)
+            return None if error.code in _OF_ONE_ROW else error
+        return None
+
+    with ThreadPoolExecutor(PARALLEL_WRITES, thread_name_prefix="sightings") as pool:
+        failed = [error for error in pool.map(attempt, searches) if error is not None]
+    if failed:
+        raise failed[0]
 
 
 def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bool = False) -> None:
@@ -78,10 +107,6 @@ def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bo
             clients().searches.mend_copy(search.owner, search.job_id)
     except NotFoundError:
         return  # deleted meanwhile: the reconcile removes the copy
-    except ElbError as error:
-        if error.code not in _OF_ONE_ROW:
-            raise
-        log_event("sighting_not_written", job_id=search.job_id, error=error.code, message=error.message)
 
 
 def sighted(row: Search, seen: Observation, at: datetime, digest: str, *, keep_jobs: bool = False) -> Search:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
+from shared.domain.errors import TransientError
+
 
 class SingleFlight[T]:
     """Work that is shared by all threads of a process.
@@ -34,9 +36,9 @@ class SingleFlight[T]:
         if own:
             try:
                 pool.submit(self._do, key, work, future)
-            except RuntimeError:  # the process is ending
+            except RuntimeError:  # the pool was shut down
                 self._leave(key)
-                future.cancel()
+                future.set_exception(TransientError("process_ending", "the app is being restarted", "try again"))
         return future
 
     def _enter(self, key: str) -> tuple[Future[T], bool]:

@@ -76,7 +76,7 @@ def jobs_of_search(snapshot: ClusterSnapshot, ids: frozenset[str], app: str = "b
 
 def needs_success_marker(snapshot: ClusterSnapshot, search: Search) -> bool:
     """Whether ``observe`` will ask for the command line's SUCCESS marker."""
-    if not _is_uncounted(search):
+    if not is_uncounted(search):
         return False
     jobs = _work(snapshot, search)
     return bool(jobs) and all(job.state is JobState.SUCCEEDED for job in jobs)
@@ -112,7 +112,7 @@ def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool =
     if stuck is not None:
         return Observation(Outcome.FAILED, progress, rows, failure=stuck)
     waiting = next((reason for job in jobs for pod in pods[job.name] if (reason := pod.why_waiting)), None)
-    if _is_uncounted(search):
+    if is_uncounted(search):
         seen = Observation(Outcome.RUNNING, progress, rows, waiting)
         return _observe_uncounted(snapshot, search, seen, success_marker)
     return Observation(_outcome(search, jobs, progress), progress, rows, waiting)
@@ -126,8 +126,13 @@ def _work(snapshot: ClusterSnapshot, search: Search) -> tuple[JobView, ...]:
     return tuple(job for job in jobs if job.labels.get(ATTEMPT_LABEL, "1") == str(search.attempt))
 
 
-def _is_uncounted(search: Search) -> bool:
-    """Whether others made the Jobs (command line, outside), so that nobody knows how many there will be."""
+def is_uncounted(search: Search) -> bool:
+    """Whether others made the Jobs (command line, outside), so that nobody knows how many there will be.
+
+    Such a Job may carry the id in its pod's env alone. While it has no pod (evicted, deleted, the next one held back by
+    the Job's back-off) nothing tells whose it is, so ``missing_jobs`` only counts when looks still say so after
+    ``shared.domain.stuck.CONFIRMATION``.
+    """
     return search.jobs_created_at is not None and search.expected_jobs is None
 
 

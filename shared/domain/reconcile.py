@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from shared.domain.search import Search
-from shared.domain.states import WAITING, WATCHED, Phase
+from shared.domain.states import WATCHED, Phase
 
 SUBMIT_TIME = timedelta(seconds=30)
 """A search younger than this may still be between its row and its orchestration."""
@@ -27,9 +27,6 @@ FIRST_PAUSE = timedelta(seconds=60)
 LONGEST_PAUSE = timedelta(seconds=600)
 MOST_REVIVALS = 5
 """Orchestrations that an attempt gets besides its first one before it is called lost."""
-
-_PATIENT = WAITING | {Phase.WARMING_UP}
-"""Phases in which an orchestration that lives may be silent: what they wait for has deadlines of its own."""
 
 
 class Verdict(StrEnum):
@@ -103,9 +100,8 @@ def _symptoms(
     search: Search, parent: Orchestration, monitor: Orchestration | None
 ) -> Iterable[tuple[datetime, timedelta]]:
     """Since when something has been wrong, and how long it may be so."""
-    if search.phase in _PATIENT:
-        return
-    # A wake-up is a checkpoint of whoever lives, whatever else it waits for: what stays silent is dead.
+    # A wake-up is a checkpoint of whoever lives, whatever else it waits for: what stays silent is dead. That also goes
+    # for one that waits or warms up: the deadline of what it waits for is a timer of the orchestration that is stuck.
     yield max(parent.updated_at, monitor.updated_at if monitor else parent.updated_at), QUIET
     if search.phase not in WATCHED:
         return

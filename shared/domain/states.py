@@ -1,13 +1,11 @@
 """What a search can be (status, phase, step) and which change may follow which.
 
-The one table of transitions is here; every writer of a row goes through ``check_transition``.
+The one table of transitions is here; every writer of a row asks ``may_follow``.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from shared.domain.errors import ConflictError
 
 
 class Status(StrEnum):
@@ -144,13 +142,3 @@ def status_of(phase: Phase) -> Status:
 def may_follow(before: Phase, after: Phase) -> bool:
     """Whether the table allows the change."""
     return after in TRANSITIONS[before]
-
-
-def check_transition(before: Phase, after: Phase) -> None:
-    """Refuse a change that the table does not have.
-
-    Raises:
-        ConflictError: code ``invalid_transition``, naming both phases.
-    """
-    if not may_follow(before, after):
-        raise ConflictError("invalid_transition", f"a search that is {before} cannot become {after}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,7 +12,8 @@ from shared.clients.cluster_rows import ClusterRows
 from shared.domain.schedule import ClusterRow
 from tests.clients.support import T0, a_cluster, at_once, fresh
 
-LATER = T0 + timedelta(seconds=5)
+SECOND = timedelta(seconds=1)
+LATER = T0 + 5 * SECOND
 
 
 class TestTakingALook:
@@ -55,6 +58,76 @@ class TestTimes:
         cluster_rows.request_wake(cluster, LATER)
         found = cluster_rows.read(cluster)
         assert (found.observed_at, found.wake_requested_at, found.previous_look_at) == (LATER, LATER, None)
+
+
+class TestWhatALookSaw:
+    def test_the_first_one_of_a_cluster(self, cluster_rows: ClusterRows) -> None:
+        seen, silent = a_cluster(), a_cluster()
+        cluster_rows.seen(seen, T0)
+        cluster_rows.unreachable(silent, T0, "no route")
+        assert replace(cluster_rows.read(seen), etag="") == ClusterRow(seen_at=T0)
+        wanted = ClusterRow(unreachable_since=T0, unreachable_reason="no route")
+        assert replace(cluster_rows.read(silent), etag="") == wanted
+
+    def test_a_cluster_that_answers_again(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        cluster_rows.seen(cluster, T0)
+        cluster_rows.unreachable(cluster, LATER, "no route")
+        found = cluster_rows.read(cluster)
+        assert (found.seen_at, found.unreachable_since, found.unreachable_reason) == (T0, LATER, "no route")
+        cluster_rows.seen(cluster, LATER + SECOND)
+        found = cluster_rows.read(cluster)
+        assert (found.seen_at, found.unreachable_since, found.unreachable_reason) == (LATER + SECOND, None, "")
+
+    @pytest.mark.parametrize("reason", ["x" * 5000, "🧬" * 5000, "Łódź\n\u202e", ""])
+    def test_any_reason(self, cluster_rows: ClusterRows, reason: str) -> None:
+        cluster = a_cluster()
+        cluster_rows.unreachable(cluster, T0, reason)
+        assert cluster_rows.read(cluster).unreachable_reason == reason[:1000]
+
+    def test_claims_and_wake_ups_meanwhile_stay(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        assert cluster_rows.take_look(cluster, cluster_rows.read(cluster), T0)
+        cluster_rows.request_wake(cluster, T0 + SECOND)
+        assert cluster_rows.take_look(cluster, cluster_rows.read(cluster), LATER)
+        writers: tuple[Callable[[], None], ...] = (
+            lambda: cluster_rows.seen(cluster, T0),
+            lambda: cluster_rows.unreachable(cluster, LATER, "no route"),
+            lambda: cluster_rows.remember(cluster),
+        )
+        for write in writers:
+            write()
+            found = cluster_rows.read(cluster)
+            assert (found.observed_at, found.previous_look_at, found.wake_requested_at) == (LATER, T0, T0 + SECOND)
+
+    def test_a_claim_keeps_what_was_seen(self, cluster_rows: ClusterRows) -> None:
+        """Also that the cluster does not answer: until a look succeeds it gets single probes."""
+        cluster = a_cluster()
+        cluster_rows.seen(cluster, T0)
+        cluster_rows.unreachable(cluster, T0 + SECOND, "no route")
+        assert cluster_rows.take_look(cluster, cluster_rows.read(cluster), LATER)
+        found = cluster_rows.read(cluster)
+        assert (found.seen_at, found.unreachable_since, found.unreachable_reason) == (T0, T0 + SECOND, "no route")
+
+    def test_of_many_writers_at_once_none_loses_anothers_column(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        cluster_rows.remember(cluster)
+        times = [T0 + n * SECOND for n in range(20)]
+
+        def write(number: int) -> list[bool]:
+            writers: tuple[Callable[[datetime], bool | None], ...] = (
+                lambda at: cluster_rows.request_wake(cluster, at),
+                lambda at: cluster_rows.seen(cluster, at),
+                lambda at: cluster_rows.take_look(cluster, cluster_rows.read(cluster), at),
+            )
+            return [bool(writers[number](at)) for at in times]
+
+        claimed = at_once(3, write)[2]
+        found = cluster_rows.read(cluster)
+        assert (found.wake_requested_at, found.seen_at) == (times[-1], times[-1])
+        last = [at for at, taken in zip(times, claimed, strict=True) if taken]
+        assert found.observed_at == (last[-1] if last else None)
+        assert found.previous_look_at == (last[-2] if len(last) > 1 else None)
 
 
 class TestKnownClusters:

@@ -6,160 +6,35 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from azure.data.tables import UpdateMode
 
 from shared.clients import search_index
 from shared.clients.provider import AzureClients
-from shared.clients.search_rows import columns_of
 from shared.clients.searches import SearchStore
-from shared.clients.table_rows import INDEX, SEARCHES, key_part
+from shared.clients.table_rows import INDEX, SEARCHES
 from shared.domain.errors import NotFoundError, TransientError
 from shared.domain.ids import newest_first_key, owner_key
-from shared.domain.search import Search, cancelled, complete, enter_phase, fail, request_cancel, retried
+from shared.domain.search import Search, cancelled, complete, enter_phase, request_cancel
 from shared.domain.states import Phase
 from tests.clients.conftest import Place
 from tests.clients.support import T0, a_cluster, a_search, fresh, held_at
-from tests.clients.wire import Rule, Seen
-
-
-def failed(row: Search) -> Search:
-    """It ended."""
-    return fail(row, {"code": "x"}, T0)
-
-
-def deleting(row: Search) -> Search:
-    """It is being deleted."""
-    return enter_phase(row, Phase.DELETING, T0)
-
-
-def again(row: Search) -> Search:
-    """It is tried again."""
-    return retried(row, T0)
-
-
-def titled(title: str) -> Callable[[Search], Search]:
-    """A change of a column that says nothing about whether the search has ended."""
-    return lambda row: replace(row, title=title)
-
-
-def in_payload(row: Search) -> Search:
-    """A change that no column shows."""
-    return replace(row, plan={"shards": 3})
-
-
-def unfinished(searches: SearchStore, search: Search) -> list[str]:
-    """Ids of the unfinished searches of a search's cluster, as the index says."""
-    return [found.job_id for found in searches.unfinished(search.cluster.key)]
-
-
-def reconciled(searches: SearchStore, search: Search) -> list[str]:
-    """The same as their rows say, which mends the index."""
-    return [found.job_id for found in searches.unfinished_rows(search.cluster.key)]
-
-
-def index_keys(search: Search) -> dict[str, str]:
-    """The keys of a search's row among the unfinished ones."""
-    return {"PartitionKey": f"active:{key_part(search.cluster.key)}", "RowKey": key_part(search.job_id)}
-
-
-def copied(clients: AzureClients, search: Search) -> dict[str, Any] | None:
-    """What the search's row among the unfinished ones says; None when there is none."""
-    keys = index_keys(search)
-    query = "PartitionKey eq @PartitionKey and RowKey eq @RowKey"
-    found = list(clients.tables.client(INDEX).query_entities(query, parameters=keys))
-    return {name: value for name, value in found[0].items() if name not in keys} if found else None
-
-
-def put_index_row(clients: AzureClients, search: Search, **columns: Any) -> None:
-    """Write a search's row among the unfinished ones whatever was there."""
-    clients.tables.client(INDEX).upsert_entity(index_keys(search) | columns, mode=UpdateMode.REPLACE)
-
-
-def steps(seen: list[Seen]) -> list[tuple[str, str]]:
-    """Method and table of each request."""
-    return [(each.method, "index" if "elbindex" in each.path else "row") for each in seen]
+from tests.clients.unfinished import (
+    again,
+    copied,
+    deleting,
+    failed,
+    reconciled,
+    steps,
+    unfinished,
+)
+from tests.clients.wire import Rule
 
 
 @pytest.fixture
 def search(searches: SearchStore, owner: str) -> Search:
     """A search on a cluster of its own."""
     return searches.create(a_search(owner, cluster=a_cluster(), phase=Phase.EXPORTING))[0]
-
-
-class TestCopies:
-    CHANGES: tuple[Callable[[Search], Search], ...] = (
-        titled("Käfer 🪲"),
-        lambda row: replace(row, expected_jobs=4, jobs_created_at=T0, all_succeeded_looks=1, aliases=("a", "b")),
-        lambda row: replace(row, outcome="failed", outcome_at=T0, seen_digest="0" * 16, failure={"code": "y"}),
-        lambda row: request_cancel(row, T0),
-    )
-
-    @pytest.mark.parametrize("change", CHANGES, ids=["title", "jobs", "outcome", "cancel"])
-    def test_a_copy_says_what_the_row_says(
-        self, searches: SearchStore, clients: AzureClients, search: Search, change: Callable[[Search], Search]
-    ) -> None:
-        assert copied(clients, search) == columns_of(search)
-        changed = searches.update(search.owner, search.job_id, change)
-        assert columns_of(changed) != columns_of(search)
-        assert copied(clients, search) == columns_of(changed)
-        (found,) = searches.unfinished(search.cluster.key)
-        assert columns_of(found) == columns_of(searches.get(search.owner, search.job_id))
-
-    def test_it_is_written_after_its_row_and_once(self, place: Place, searches: SearchStore, search: Search) -> None:
-        with place.table.watching() as seen:
-            searches.update(search.owner, search.job_id, titled("new"))
-        assert steps(seen) == [("GET", "row"), ("PATCH", "row"), ("PUT", "index")]
-
-    def test_a_change_that_no_column_shows_costs_the_index_nothing(
-        self, place: Place, searches: SearchStore, search: Search
-    ) -> None:
-        with place.table.watching() as seen:
-            searches.update(search.owner, search.job_id, in_payload)
-        assert steps(seen) == [("GET", "row"), ("PATCH", "row")]
-
-    def test_one_that_cannot_be_written_undoes_nothing_and_is_mended(
-        self, place: Place, searches: SearchStore, search: Search, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level("INFO", "elb")
-        with place.table.breaking(Rule("PUT", "elbindex", times=9, status=403)):
-            assert searches.update(search.owner, search.job_id, titled("new")).title == "new"
-        assert "copy_not_written" in caplog.text
-        assert [each.title for each in searches.unfinished(search.cluster.key)] == [""]
-        assert [each.title for each in searches.unfinished_rows(search.cluster.key)] == ["new"]
-        assert [each.title for each in searches.unfinished(search.cluster.key)] == ["new"]
-
-    def test_one_search_s_can_be_mended(self, place: Place, searches: SearchStore, search: Search) -> None:
-        with place.table.breaking(Rule("PUT", "elbindex", times=9, status=403)):
-            searches.update(search.owner, search.job_id, titled("new"))
-        searches.mend_copy(search.owner, search.job_id)
-        assert [each.title for each in searches.unfinished(search.cluster.key)] == ["new"]
-
-    def test_those_that_are_right_are_not_written(self, place: Place, searches: SearchStore, search: Search) -> None:
-        with place.table.watching() as seen:
-            assert reconciled(searches, search) == [search.job_id]
-            searches.mend_copy(search.owner, search.job_id)
-        assert not [each for each in seen if each.writes]
-
-    def test_an_index_row_of_the_first_version_has_none(
-        self, searches: SearchStore, clients: AzureClients, search: Search
-    ) -> None:
-        put_index_row(clients, search, owner=search.owner, job_id=search.job_id)
-        assert unfinished(searches, search) == []
-        assert reconciled(searches, search) == [search.job_id]
-        assert copied(clients, search) == columns_of(search)
-
-    def test_one_of_a_phase_that_nobody_knows_is_left_out_and_said(
-        self, searches: SearchStore, clients: AzureClients, search: Search, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        other, _ = searches.create(a_search(search.owner, cluster=search.cluster, minute=1))
-        put_index_row(clients, search, **columns_of(search) | {"phase": "dreaming", "schema": 9})
-        caplog.set_level("INFO", "elb")
-        assert unfinished(searches, search) == [other.job_id]
-        assert "row_of_newer_version" in caplog.text
-        assert reconciled(searches, search) == [search.job_id, other.job_id]
 
 
 class TestEnds:
@@ -251,15 +126,49 @@ class TestBeginsAgain:
         assert unfinished(searches, search) == reconciled(searches, search) == [search.job_id]
         assert [each.attempt for each in searches.unfinished(search.cluster.key)] == [2]
 
-    def test_a_reconcile_that_drops_the_row_just_before_the_write_does_no_harm(
+    @pytest.mark.parametrize("begin", [again, deleting])
+    @pytest.mark.parametrize("age", [timedelta(minutes=10), timedelta(seconds=-60)], ids=["young", "old"])
+    def test_a_reconcile_just_before_the_write_does_no_harm(
+        self,
+        place: Place,
+        searches: SearchStore,
+        search: Search,
+        monkeypatch: pytest.MonkeyPatch,
+        begin: Callable[[Search], Search],
+        age: timedelta,
+    ) -> None:
+        """It leaves the index row to whoever is about to write; one that took its time writes the row again."""
+        monkeypatch.setattr(search_index, "ORPHAN_AGE", age)
+        searches.update(search.owner, search.job_id, failed)
+        with held_at(place.table, "PATCH", "elbsearches", lambda: searches.update(search.owner, search.job_id, begin)):
+            assert reconciled(searches, search) == []
+            assert unfinished(searches, search) == ([search.job_id] if age > timedelta(0) else [])
+        assert unfinished(searches, search) == reconciled(searches, search) == [search.job_id]
+
+    def test_one_whose_host_dies_just_after_the_write_is_found(
         self, place: Place, searches: SearchStore, search: Search
     ) -> None:
+        """Also where a reconcile came by just before."""
         searches.update(search.owner, search.job_id, failed)
-        with held_at(place.table, "PATCH", "elbsearches", lambda: searches.update(search.owner, search.job_id, again)):
-            assert unfinished(searches, search) == [search.job_id]
+
+        def begin() -> Search:
+            return searches.update(search.owner, search.job_id, again)
+
+        with ExitStack() as no_more, held_at(place.table, "PATCH", "elbsearches", begin) as beginning:
             assert reconciled(searches, search) == []
-            assert unfinished(searches, search) == []
+            no_more.enter_context(place.table.breaking(Rule("PUT", "elbindex", times=9, status=403)))
+        assert beginning.result().attempt == 2
         assert unfinished(searches, search) == reconciled(searches, search) == [search.job_id]
+
+    def test_one_that_was_never_written_is_forgotten_in_time(
+        self, place: Place, searches: SearchStore, search: Search, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searches.update(search.owner, search.job_id, failed)
+        with place.table.breaking(Rule("PATCH", "elbsearches", times=9, status=403)), pytest.raises(TransientError):
+            searches.update(search.owner, search.job_id, again)
+        assert unfinished(searches, search) == [search.job_id]
+        monkeypatch.setattr(search_index, "ORPHAN_AGE", timedelta(seconds=-60))
+        assert reconciled(searches, search) == unfinished(searches, search) == []
 
     def test_during_a_reconcile_it_keeps_its_row(self, place: Place, searches: SearchStore, search: Search) -> None:
         """The reconcile has read that the search had ended; its delete then meets a row that was written anew."""
@@ -280,70 +189,6 @@ class TestBeginsAgain:
         assert ending.result().phase is Phase.FAILED
         assert unfinished(searches, search) == reconciled(searches, search) == [search.job_id]
         assert [each.attempt for each in searches.unfinished(search.cluster.key)] == [2]
-
-
-class TestLateWriters:
-    """A change is written in two steps; what others do between them must not be undone by the second one."""
-
-    def test_a_copy_that_comes_after_the_end_does_not_bring_the_row_back(
-        self, place: Place, searches: SearchStore, clients: AzureClients, search: Search
-    ) -> None:
-        with held_at(
-            place.table, "PUT", "elbindex", lambda: searches.update(search.owner, search.job_id, titled("late"))
-        ) as writing:
-            searches.update(search.owner, search.job_id, failed)
-        assert writing.result().title == "late"
-        assert copied(clients, search) is None
-        assert unfinished(searches, search) == []
-
-    def test_a_copy_that_comes_just_before_the_drop_is_dropped_by_the_reconcile(
-        self, place: Place, searches: SearchStore, clients: AzureClients, search: Search
-    ) -> None:
-        def end() -> Search:
-            return searches.update(search.owner, search.job_id, failed)
-
-        with ExitStack() as before_the_drop:
-            with held_at(
-                place.table, "PUT", "elbindex", lambda: searches.update(search.owner, search.job_id, titled("late"))
-            ) as writing:
-                ending = before_the_drop.enter_context(held_at(place.table, "DELETE", "elbindex", end))
-            assert writing.result().title == "late"
-        assert ending.result().is_terminal
-        assert copied(clients, search) is not None
-        assert reconciled(searches, search) == []
-        assert copied(clients, search) is None
-
-    def test_a_copy_of_the_attempt_before_is_mended(self, place: Place, searches: SearchStore, search: Search) -> None:
-        with held_at(
-            place.table, "PUT", "elbindex", lambda: searches.update(search.owner, search.job_id, titled("late"))
-        ):
-            searches.update(search.owner, search.job_id, failed)
-            searches.update(search.owner, search.job_id, again)
-        (row,) = searches.unfinished_rows(search.cluster.key)
-        (copy,) = searches.unfinished(search.cluster.key)
-        assert (row.attempt, copy.attempt, copy.phase) == (2, 2, Phase.PREPARING)
-
-    @pytest.fixture
-    def behind(self, place: Place, searches: SearchStore, search: Search) -> Search:
-        """A search whose copy is behind its row."""
-        with place.table.breaking(Rule("PUT", "elbindex", times=9, status=403)):
-            return searches.update(search.owner, search.job_id, titled("newer"))
-
-    def test_a_reconcile_does_not_undo_what_was_copied_meanwhile(
-        self, place: Place, searches: SearchStore, behind: Search
-    ) -> None:
-        with held_at(place.table, "PUT", "elbindex", lambda: reconciled(searches, behind)) as reconciling:
-            searches.update(behind.owner, behind.job_id, titled("newest"))
-        assert reconciling.result() == [behind.job_id]
-        assert [each.title for each in searches.unfinished(behind.cluster.key)] == ["newest"]
-
-    def test_a_reconcile_does_not_bring_back_what_ended_meanwhile(
-        self, place: Place, searches: SearchStore, clients: AzureClients, behind: Search
-    ) -> None:
-        with held_at(place.table, "PUT", "elbindex", lambda: reconciled(searches, behind)) as reconciling:
-            searches.update(behind.owner, behind.job_id, failed)
-        assert reconciling.result() == [behind.job_id]
-        assert copied(clients, behind) is None
 
 
 class TestOrphans:

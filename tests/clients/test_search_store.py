@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -189,35 +188,6 @@ class TestLostAnswer:
             searches.update(owner, search.job_id, lambda row: replace(row, title="new", attempt=2))
         found = searches.get(owner, search.job_id)
         assert (found.title, found.attempt) == ("new", 2)
-
-
-class TestOtherVersionsRows:
-    def put(self, clients: AzureClients, search: Search, **columns: Any) -> None:
-        entity = {"PartitionKey": owner_key(search.owner), "RowKey": f"s:{newest_first_key(search.job_id)}", **columns}
-        clients.tables.client(SEARCHES).upsert_entity(entity, mode="replace")
-
-    def test_a_row_with_few_columns_can_be_read_and_changed(
-        self, searches: SearchStore, clients: AzureClients, owner: str
-    ) -> None:
-        search = a_search(owner)
-        self.put(clients, search, job_id=search.job_id, owner=owner, status="running", phase="running")
-        found = searches.get(owner, search.job_id)
-        assert (found.phase, found.attempt, found.expected_jobs, found.labels) == (Phase.RUNNING, 1, None, {})
-        (listed,) = searches.page(owner, 10, None)[0]
-        assert (listed.job_id, listed.phase, listed.progress.total) == (search.job_id, Phase.RUNNING, 0)
-        searches.update(owner, search.job_id, lambda row: replace(row, title="new"))
-        assert searches.get(owner, search.job_id).title == "new"
-
-    def test_what_a_newer_version_wrote_is_passed_over_and_kept(
-        self, searches: SearchStore, clients: AzureClients, owner: str
-    ) -> None:
-        search = a_search(owner)
-        columns = columns_of(search) | {"schema": 9, "colour": "red", "payload": '{"labels":{"a":"b"},"shape":"round"}'}
-        self.put(clients, search, **columns)
-        assert searches.get(owner, search.job_id).labels == {"a": "b"}
-        searches.update(owner, search.job_id, lambda row: replace(row, title="new"))
-        row = clients.tables.client(SEARCHES).get_entity(owner_key(owner), f"s:{newest_first_key(search.job_id)}")
-        assert (row["colour"], row["schema"], row["payload"]) == ("red", 9, columns["payload"])
 
 
 HOSTILE = [

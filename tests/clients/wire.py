@@ -70,6 +70,7 @@ class Rule:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # many threads connect at the same moment, and one that is turned away waits for a second
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that hangs up is what some tests are about."""

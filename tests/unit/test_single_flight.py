@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from shared.clients.single_flight import SingleFlight
+from shared.domain.errors import TransientError
 
 THREADS = 8
 PATIENCE = 10.0
@@ -164,6 +165,6 @@ class TestStart:
     def test_a_pool_that_is_shut_down_leaves_nobody_waiting(self, flights: SingleFlight[int]) -> None:
         pool = ThreadPoolExecutor(1)
         pool.shutdown()
-        with pytest.raises(CancelledError):
+        with pytest.raises(TransientError, match="process_ending"):
             flights.start("key", lambda: 1, pool).result(PATIENCE)
         assert flights.run("key", lambda: 2) == (2, True)
