@@ -97,6 +97,16 @@ class TestNotFresh:
         monkeypatch.setattr(world.searches, "unfinished", unfinished)
         assert [s.stale_reason for s in page.shown()] == ["the state store did not serve index rows"]
 
+    def test_a_page_that_cannot_be_read_again_is_shown_as_it_was(self, world: World) -> None:
+        search = put_running_search(world)
+
+        def read_again() -> list[Search]:
+            raise TransientError("state_unavailable", "the state store did not serve searches")
+
+        [shown] = refreshed([search], DurableOrchestrations(world.durable), read_again)
+        assert lists(world) == 1
+        assert (shown.job_id, shown.stale_reason) == (search.job_id, "the state store did not serve searches")
+
     @pytest.mark.proves("N6")
     def test_one_that_hangs_holds_up_the_list_for_the_budget_and_no_longer(self, world: World) -> None:
         gate = threading.Event()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from shared.clients import observer
 from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
+from shared.domain.failures import Failure
 from shared.domain.schedule import as_of
 from shared.domain.search import Search
 from shared.domain.states import Phase
@@ -161,3 +163,39 @@ class TestCertainEnd:
         world.cluster.errors.clear()
         self.deleted(world)
         assert look(world, put_running_search(world)) == {"state": "active"}
+
+
+class TestNotConfirmed:
+    """A failure that must be seen twice is not confirmed by a cluster that does not answer any more."""
+
+    def search_without_a_place(self, world: World) -> Search:
+        search = put_running_search(world, jobs=1, phase=Phase.SUBMITTED)
+        failure = Failure("cannot_be_scheduled", "no node takes it", "scale the pool", "j", "", None)
+        return world.searches.put(
+            replace(search, outcome="failed", outcome_at=ago(300), failure=failure.to_dict(), seen_digest="x")
+        )
+
+    def test_by_a_look_that_fails(self, world: World) -> None:
+        search = self.search_without_a_place(world)
+        world.cluster.fail("list", "jobs", TestUnreachable.ERRORS[0])
+        assert look(world, search) == {"state": "active"}
+        assert lists(world) == 1
+
+    def test_by_a_look_of_before(self, world: World) -> None:
+        search = self.search_without_a_place(world)
+        world.clusters.set(CLUSTER, observed_at=ago(1), seen_at=ago(299))
+        assert look(world, search) == {"state": "active"}
+
+    def test_but_by_one_of_a_minute_later(self, world: World) -> None:
+        search = self.search_without_a_place(world)
+        world.clusters.set(CLUSTER, observed_at=ago(1), seen_at=ago(1))
+        assert look(world, search)["error"]["code"] == "cannot_be_scheduled"
+
+
+def test_a_look_that_hung_says_nothing_of_a_cluster_that_has_answered_since(world: World) -> None:
+    search = put_running_search(world)
+    world.cluster.before_list = lambda: world.clusters.seen(CLUSTER, world.now())  # another host's look
+    world.cluster.fail("list", "pods", TestUnreachable.ERRORS[0])
+    look(world, search)
+    assert lists(world) == 1
+    assert world.clusters.read(CLUSTER).unreachable_since is None
