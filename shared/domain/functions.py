@@ -64,3 +64,13 @@ def monitor_instance(job_id: str, run: int) -> str:
 def cli_submit_instance(job_id: str, run: int) -> str:
     """Instance id of the child that submits the run-th orchestration of a search by the command line."""
     return f"cli-{search_instance(job_id, run)}"
+
+
+def deletion_instance(job_id: str, delete_run: int) -> str:
+    """Instance id of the n-th orchestration that deletes a search."""
+    return f"delete-{job_id}-{delete_run}"
+
+
+def deletion_removal_instance(job_id: str, delete_run: int) -> str:
+    """Instance id of its child that takes the search off its cluster."""
+    return f"removal-{deletion_instance(job_id, delete_run)}"

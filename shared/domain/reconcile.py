@@ -113,6 +113,20 @@ def _symptoms(
         yield max(search.outcome_at, parent.created_at), OUTCOME_UNSEEN
 
 
+def is_dead_deletion(deletion: Orchestration, removal: Orchestration | None, now: datetime) -> bool:
+    """Whether a deletion will do nothing more although it has not ended.
+
+    Nothing asks it before: it takes a step every few seconds, and while it waits for its cluster, however long that may
+    be, its child does.
+
+    Args:
+        deletion: the orchestration of the search's present deletion.
+        removal: its child, which takes the search off its cluster; None where there is none.
+    """
+    heard = deletion.updated_at if removal is None else max(deletion.updated_at, removal.updated_at)
+    return now - heard >= 2 * QUIET
+
+
 def _next_run(search: Search, parent: Orchestration, since: datetime, now: datetime) -> Verdict:
     """The next run, when it is time for it; or the end of all patience."""
     done = revivals(search)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from shared.domain.errors import MalformedError
+from shared.domain.ids import content_key
 from shared.domain.search import Search
 from shared.domain.states import WAITING, Phase, Status
 from shared.domain.times import format_time, parse_time
@@ -101,13 +102,13 @@ class Entry:
 
 
 def submitted(job_id: str, at: datetime) -> Entry:
-    """A search was submitted; a retry is no submit."""
-    return Entry(Kind.SUBMITTED, job_id, at)
+    """A search was submitted; a retry is no submit. Its id is hashed: nothing of a deleted search is left."""
+    return Entry(Kind.SUBMITTED, content_key(job_id), at)
 
 
 def ended(job_id: str, attempt: int, status: str, code: str, at: datetime) -> Entry:
     """An attempt of a search ended; ``code`` is of the error of a failed one."""
-    return Entry(Kind.ENDED, f"{job_id}|{attempt}", at, status, code if status == Status.FAILED else "")
+    return Entry(Kind.ENDED, content_key(job_id, str(attempt)), at, status, code if status == Status.FAILED else "")
 
 
 def counted(instance: str, number: int, counts: Mapping[CounterName, int], at: datetime) -> Entry:

@@ -199,6 +199,34 @@ class TestDeletion:
         assert run(world, deleting) is False
         assert list(world.durable.started) == [f"delete-{deleting.job_id}-1"]
 
+    def heard(self, world: World, instance: str, seconds: float) -> None:
+        """It last wrote so many seconds ago."""
+        world.durable.started.setdefault(instance, ("removal_orchestrator", {}))
+        world.durable.created[instance] = ago(5000)
+        world.durable.updated[instance] = ago(seconds)
+
+    @pytest.mark.parametrize("child", [None, 1300])
+    @pytest.mark.parametrize(("silent", "is_replaced"), [(1190, False), (1210, True)])
+    def test_one_that_is_stuck_gets_the_next(
+        self, world: World, deleting: Search, child: float | None, silent: float, is_replaced: bool
+    ) -> None:
+        left = [f"delete-{deleting.job_id}-1"]
+        self.heard(world, left[0], silent)
+        if child is not None:
+            left.append(f"removal-{left[0]}")
+            self.heard(world, left[1], child)
+        assert attend_to(deleting, DurableOrchestrations(world.durable)) == ("deleting" if is_replaced else "")
+        assert world.durable.terminated == (left if is_replaced else [])
+        assert (f"delete-{deleting.job_id}-2" in world.durable.started) is is_replaced
+        assert world.searches.get(deleting.owner, deleting.job_id).delete_run == (2 if is_replaced else 1)
+
+    def test_one_whose_cluster_does_not_answer_waits_for_it(self, world: World, deleting: Search) -> None:
+        """Its child looks again every 30 s, for as long as that takes, and it says nothing itself."""
+        self.heard(world, f"delete-{deleting.job_id}-1", 4000)
+        self.heard(world, f"removal-delete-{deleting.job_id}-1", 60)
+        assert run(world, deleting) is False
+        assert world.durable.terminated == []
+
     def test_one_that_never_began_is_started(self, world: World) -> None:
         """The delete wrote the phase, and then the host died."""
         search = put_search(world, phase=Phase.DELETING)

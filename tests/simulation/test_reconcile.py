@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shared.domain.states import Phase
+from tests.activities.worlds import status_of
 from tests.simulation.cluster import JobPlan
 from tests.simulation.figures import HOUR
 from tests.simulation.product import Simulation
@@ -47,6 +49,33 @@ class TestHealthy:
             assert simulation.is_whole(own)
 
 
+    def test_and_one_whose_database_warms_up_for_longer_than_a_search_may_be_silent(self) -> None:
+        """Its parent waits for a child, and says nothing by itself; asked, it answers."""
+        with Simulation() as simulation:
+            simulation.run_timers()
+            own = begin_cold(simulation, warm_at=2400)
+            simulation.run_for(2390)
+            assert simulation.row(own).phase is Phase.WARMING_UP
+            assert len({at for at, instance, _ in simulation.engine.raised if instance == own}) == 3
+            simulation.run_for(10 + SECONDS + 60)
+            assert simulation.row(own).run == 1
+            assert simulation.is_whole(own)
+
+
+def begin_cold(simulation: Simulation, warm_at: float) -> str:
+    """A search whose database has to be warmed first, which takes until that second."""
+    jobs = simulation.kube.objects["jobs"]
+    jobs.clear()
+    own = simulation.submit(JobPlan(SECONDS))
+
+    def warm() -> None:
+        for job in jobs.values():
+            job["status"] = status_of("succeeded")
+
+    simulation.agenda.at(warm_at, warm)
+    return own
+
+
 @pytest.mark.proves("F6")
 class TestDisasters:
     """At any moment of a search; each moment is a simulation of its own."""
@@ -69,6 +98,31 @@ class TestDisasters:
                 simulation.run_for(moment)
                 simulation.engine.forget()
                 self.come_to_the_end(simulation, own, moment, patience=2 * 60 + 1)
+
+    @pytest.mark.parametrize("phase", [Phase.WAITING_FOR_CLUSTER, Phase.WAITING_FOR_CAPACITY, Phase.WARMING_UP])
+    def test_one_that_acts_on_nothing_any_more_while_it_waits(self, phase: Phase) -> None:
+        """The deadline of what it waits for is a timer of its own, and does not end it either."""
+        for moment in (5.0, 30.0, 59.0):
+            with Simulation({"ELB_ACTIVE_SEARCHES": "1"}) as simulation:
+                own = self.begin_waiting(simulation, phase, 60)
+                simulation.run_for(moment)
+                assert simulation.row(own).phase is phase
+                simulation.engine.freeze(own)
+                patience = PATIENCE + SECONDS + 60
+                self.come_to_the_end(simulation, own, moment, patience)
+
+    def begin_waiting(self, simulation: Simulation, phase: Phase, until: float) -> str:
+        """A search that has to wait in this phase until that second, or a little longer."""
+        simulation.run_timers()
+        if phase is Phase.WARMING_UP:
+            return begin_cold(simulation, until)
+        if phase is Phase.WAITING_FOR_CLUSTER:
+            simulation.world.arm.power = "Stopped"
+            simulation.agenda.at(until, lambda: setattr(simulation.world.arm, "power", "Running"))
+        else:
+            simulation.submit(JobPlan(until), number=2)
+            simulation.run_for(0.1)
+        return simulation.submit(JobPlan(SECONDS))
 
     def begin(self, simulation: Simulation) -> str:
         """A search under the eyes of the reconcile."""

@@ -46,8 +46,8 @@ def test_a_request_names_its_search(path: str, body: str, job_id: str | None) ->
             "any GET /elblocal/results?restype=container&comp=list&prefix={job}",
         ),
         (
-            f"/elblocal/elbstats(PartitionKey='2026-01-02T03',RowKey='ended|{JOB}|1')",
-            "any GET /elblocal/elbstats(PartitionKey='{hour}',RowKey='ended|{job}|1')",
+            f"/elblocal/elbstats(PartitionKey='2026-01-02T03',RowKey='ended|{'a' * 32}')",
+            "any GET /elblocal/elbstats(PartitionKey='{hour}',RowKey='ended|{digest}')",
         ),
         ("/apis/x/jobs/blastn-resfinder-b000-s01-0123456789", "any GET /apis/x/jobs/{job name}"),
         ("/api/v1/pods?labelSelector=app%3Dblast&limit=500", "any GET /api/v1/pods?labelSelector=app=blast"),

@@ -22,8 +22,7 @@ from shared.domain.states import ON_THE_CLUSTER, TERMINAL, WAITING, WATCHED, Pha
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LIVING = [phase for phase in Phase if phase not in TERMINAL | {Phase.DELETING, Phase.DELETE_FAILED}]
-PATIENT = [*sorted(WAITING), Phase.WARMING_UP]
-IMPATIENT = [phase for phase in LIVING if phase not in PATIENT]
+WITHOUT_MONITOR = [*sorted(WAITING), Phase.WARMING_UP]
 
 
 def ago(seconds: float) -> datetime:
@@ -82,10 +81,11 @@ class TestLeftAlone:
         again = retried(a_search(phase=Phase.FAILED), ago(age))
         assert the_verdict(again, None, None) == verdict
 
-    @pytest.mark.parametrize("phase", PATIENT)
-    def test_one_that_waits_or_warms_up_however_silent_it_is(self, phase: Phase) -> None:
-        """What it waits for has a deadline of its own."""
-        assert the_verdict(a_search(phase=phase), Standing(5000, 4000), None) == "leave"
+    @pytest.mark.parametrize("phase", WITHOUT_MONITOR)
+    @pytest.mark.parametrize("since", [60, 2700, 14 * 86_400])
+    def test_one_that_waits_or_warms_up_for_long_and_was_heard_of(self, phase: Phase, since: float) -> None:
+        search = a_search(phase=phase, created_at=ago(since + 30), jobs_created_at=None)
+        assert the_verdict(search, Standing(since, 60), None) == "leave"
 
 
 class TestMissing:
@@ -166,13 +166,20 @@ class TestPending:
 
 
 class TestSilent:
-    @pytest.mark.parametrize("phase", IMPATIENT)
+    @pytest.mark.parametrize("phase", LIVING)
     @pytest.mark.parametrize(
         ("wrote", "verdict"), [(599.9, "leave"), (600, "wake"), (1199.9, "wake"), (1200, "replace")]
     )
     def test_first_woken_then_replaced(self, phase: Phase, wrote: float, verdict: str) -> None:
         silent = Standing(5000, wrote)
         assert the_verdict(a_search(phase=phase), silent, silent) == verdict
+
+    @pytest.mark.parametrize("phase", WITHOUT_MONITOR)
+    @pytest.mark.parametrize("days", [5, 400])
+    def test_also_one_that_has_waited_for_ever(self, phase: Phase, days: float) -> None:
+        """The deadline of what it waits for is a timer of the orchestration that is stuck."""
+        search = a_search(phase=phase, created_at=ago(500 * 86_400), jobs_created_at=None)
+        assert the_verdict(search, Standing(450 * 86_400, days * 86_400), None) == "replace"
 
     def test_the_monitor_s_checkpoints_are_enough(self) -> None:
         """A parent is silent for hours while its monitor watches."""
