@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,6 +29,12 @@ def search(world: World) -> Search:
 def merged(world: World, batch: int) -> str:
     """A merged batch."""
     return world.store.read(RESULTS_CONTAINER, merged_blob(JOB_ID, batch)).decode()
+
+
+def left(world: World) -> list[tuple[int, int]]:
+    """Batch and shard of the pieces that are there."""
+    places = [(batch, shard) for batch in range(2) for shard in range(4)]
+    return [place for place in places if (RESULTS_CONTAINER, piece_blob(JOB_ID, *place)) in world.store.blobs]
 
 
 @pytest.mark.proves("T3")
@@ -107,11 +114,43 @@ class TestMerge:
     )
     def test_a_damaged_piece_is_never_merged(self, world: World, search: Search, content: bytes) -> None:
         put_raw_piece(world, search, 0, 1, content)
-        with pytest.raises(PermanentError, match="results_invalid"):
+        with pytest.raises(PermanentError, match="results_invalid") as caught:
             merge_search_batch(ref(search, batch=0))
+        assert caught.value.message.endswith(f"not valid: {piece_blob(JOB_ID, 0, 1)}")
         assert (RESULTS_CONTAINER, merged_blob(JOB_ID, 0)) not in world.store.blobs
-        left = [name for where, name in world.store.blobs if where == RESULTS_CONTAINER]
-        assert left == [piece_blob(JOB_ID, 1, 0), piece_blob(JOB_ID, 1, 1)]  # a retry searches this batch again
+        assert left(world) == [(0, 0), (1, 0), (1, 1)], "what is valid stays"
+
+    @pytest.mark.proves("T3")
+    def test_of_several_damaged_ones_none_is_left_to_be_found_later(self, world: World) -> None:
+        search = put_finished_search(world)
+        search = world.searches.update("anna", JOB_ID, lambda row: _with_plan(row, shards=4))
+        put_piece(world, search, 0, 2, [hit("q2", "c")])
+        put_raw_piece(world, search, 0, 1, gzip.compress(hit("q1", "b"))[:-1])
+        put_raw_piece(world, search, 0, 3, gzip.compress(b"not a row of BLAST's\n"))
+        with pytest.raises(PermanentError, match="results_invalid") as caught:
+            merge_search_batch(ref(search, batch=0))
+        assert caught.value.message.endswith(f"{piece_blob(JOB_ID, 0, 1)}, {piece_blob(JOB_ID, 0, 3)}")
+        assert left(world) == [(0, 0), (0, 2), (1, 0), (1, 1)]
+
+    @pytest.mark.proves("T3")
+    def test_one_that_was_replaced_since_it_was_read_stays(self, world: World, search: Search) -> None:
+        """Somebody writes it again between the merge and the search for the culprit."""
+        whole = world.store.blobs[RESULTS_CONTAINER, piece_blob(JOB_ID, 0, 1)]
+        put_raw_piece(world, search, 0, 1, whole[:-1])
+        reads = list[str]()
+        stream = world.store.stream
+
+        def replacing(container: str, name: str) -> Iterator[bytes]:
+            if name == piece_blob(JOB_ID, 0, 0) and name in reads:
+                world.store.blobs[RESULTS_CONTAINER, piece_blob(JOB_ID, 0, 1)] = whole
+            reads.append(name)
+            yield from stream(container, name)
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(PermanentError, match="none any more"):
+            patch.setattr(world.store, "stream", replacing)
+            merge_search_batch(ref(search, batch=0))
+        assert left(world) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        merge_search_batch(ref(search, batch=0))
 
     def test_a_missing_piece_is_never_merged(self, world: World, search: Search) -> None:
         del world.store.blobs[RESULTS_CONTAINER, piece_blob(JOB_ID, 0, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from dataclasses import replace
@@ -10,13 +11,28 @@ from typing import Any
 import pytest
 
 from activities.registry import errors_as_data
+from activities.results import merge_search_batch
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from shared.clients.jobs import PARALLEL_JOBS
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.results import DATABASES_CONTAINER, RESULTS_CONTAINER, piece_blob
 from shared.domain.search import Search, fail, retried
 from tests.activities.fakes import World
-from tests.activities.worlds import DB, Json, ago, job_id, put_job, put_search, put_warm_cluster, ref, status_of
+from tests.activities.worlds import (
+    DB,
+    Json,
+    ago,
+    hit,
+    job_id,
+    put_batches,
+    put_job,
+    put_piece,
+    put_raw_piece,
+    put_search,
+    put_warm_cluster,
+    ref,
+    status_of,
+)
 
 
 @pytest.fixture
@@ -123,6 +139,26 @@ class TestCreating:
         again = world.searches.put(retried(failed, ago(0)))
         assert create_search_jobs(ref(again)) == {"jobs": 3}
         assert row(world, search).expected_jobs == 3
+
+    @pytest.mark.proves("X3")
+    @pytest.mark.parametrize("damage", [b"<html>The proxy says no, at some length</html>", gzip.compress(b"no row\n")])
+    def test_a_retry_makes_the_job_of_the_piece_that_was_not_valid_and_no_other(
+        self, world: World, search: Search, damage: bytes
+    ) -> None:
+        create_search_jobs(ref(search))
+        put_batches(world, search, [["q1", "q2"], ["q3"]])
+        for batch, query in enumerate(("q1", "q3")):
+            for shard in range(2):
+                put_piece(world, search, batch, shard, [hit(query, "s")])
+        put_raw_piece(world, search, 0, 1, damage)
+        merged = [errors_as_data(merge_search_batch)(ref(search, batch=batch)) for batch in range(2)]
+        assert [answer.get("error", {}).get("code") for answer in merged] == ["results_invalid", None]
+        again = world.searches.put(retried(fail(row(world, search), merged[0]["error"], ago(0)), ago(0)))
+        world.cluster.objects["jobs"] = {n: job for n, job in world.cluster.objects["jobs"].items() if "warm" in n}
+        assert create_search_jobs(ref(again)) == {"jobs": 1}
+        [made] = own_jobs(world)
+        labels = world.cluster.objects["jobs"][made]["metadata"]["labels"]
+        assert (labels["batch"], labels["shard"]) == ("000", "01")
 
     def test_a_database_that_cooled_meanwhile_is_tried_again(self, world: World, search: Search) -> None:
         world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")

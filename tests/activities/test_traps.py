@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,9 @@ from orchestrators.search import search_orchestrator
 from shared.domain import functions as names
 from shared.domain.errors import TransientError
 from shared.domain.results import RESULTS_CONTAINER, piece_blob
-from shared.domain.search import Search
+from shared.domain.search import Progress, Search
 from shared.domain.states import Phase
+from tests.activities.external_worlds import put_external, put_outside, put_pod_of
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     JOB_ID,
@@ -167,12 +169,12 @@ class TestOneOfEightResults:
         assert life.phases == [Phase.RUNNING, Phase.RESULTS_PENDING, Phase.EXPORTING, Phase.COMPLETED]
 
     def test_is_replaced_by_a_valid_one_while_it_is_waited_for(self, world: World, search: Search) -> None:
-        batch = {name: data for name, data in world.store.blobs.items() if "/pieces/batch_000" in name[1]}
+        whole = world.store.blobs[RESULTS_CONTAINER, PIECE]
         put_raw_piece(world, search, 0, 2, DAMAGED["truncated"])
 
         def write(look: int) -> None:
             if look == 3:
-                world.store.blobs.update(batch)
+                put_raw_piece(world, search, 0, 2, whole)
 
         life = Life(world, search, write)
         assert life.phases[-2:] == [Phase.EXPORTING, Phase.COMPLETED]
@@ -299,3 +301,53 @@ def _gone(*args: Any, **more: Any) -> Any:
     from shared.domain.errors import NotFoundError
 
     raise NotFoundError("cluster_not_found", "there is no cluster")
+
+
+@pytest.mark.proves("T4")
+class TestAJobThatOnlyItsPodNames:
+    """The id of a search begun outside may stand in its pods alone; a pod that is evicted or deleted takes it along."""
+
+    @pytest.fixture
+    def outside(self, world: World) -> Search:
+        """A search begun outside whose only Job runs, as a look has seen."""
+        self.now = NOW
+        world.clock = lambda: self.now
+        made = put_external(world, phase=Phase.RUNNING, progress=Progress(1, running=1), jobs_created_at=NOW)
+        self.job = put_outside(world, labels={"elb-job-id": ""})
+        put_pod_of(world, self.job, made.job_id)
+        assert look(world, made) == "active"
+        return made
+
+    def later(self, world: World, outside: Search, seconds: float) -> str:
+        self.now += timedelta(seconds=seconds)
+        return look(world, outside)
+
+    def test_is_not_missed_while_it_gets_another_pod(self, world: World, outside: Search) -> None:
+        world.cluster.objects["pods"].clear()
+        assert [self.later(world, outside, seconds) for seconds in (5, 0.5, 30, 29)] == ["active"] * 4
+        put_pod_of(world, self.job, outside.job_id)
+        assert self.later(world, outside, 5) == "active"
+        row = world.searches.get(outside.owner, outside.job_id)
+        assert (row.phase, row.outcome, row.progress) == (Phase.RUNNING, "", Progress(1, running=1))
+
+    def test_each_time_anew(self, world: World, outside: Search) -> None:
+        for _ in range(3):
+            world.cluster.objects["pods"].clear()
+            assert self.later(world, outside, 40) == "active"
+            put_pod_of(world, self.job, outside.job_id)
+            assert self.later(world, outside, 40) == "active"
+
+    def test_is_missed_when_looks_still_miss_it_a_minute_later(self, world: World, outside: Search) -> None:
+        world.cluster.objects["pods"].clear()
+        assert [self.later(world, outside, seconds) for seconds in (5, 60)] == ["active", "missing_jobs"]
+
+    def test_a_cluster_that_is_silent_since_confirms_nothing(self, world: World, outside: Search) -> None:
+        world.cluster.objects["pods"].clear()
+        assert self.later(world, outside, 5) == "active"
+        world.cluster.fail("list", "jobs", TransientError("kube_unreachable", "no answer"))
+        assert self.later(world, outside, 600) == "active"
+
+    def test_so_is_one_of_the_command_line(self, world: World, outside: Search) -> None:
+        row = world.searches.put(replace(outside, engine="cli", source="api", outcome=""))
+        world.cluster.objects["pods"].clear()
+        assert [self.later(world, row, seconds) for seconds in (5, 60)] == ["active", "missing_jobs"]
