@@ -42,7 +42,7 @@ def deletion_orchestrator(context: Any) -> Steps:
         else:
             context.continue_as_new(job)
             return None
-        removal = f"removal-delete-{job['job_id']}-{job['delete_run']}"
+        removal = names.deletion_removal_instance(job["job_id"], job["delete_run"])
         yield from guarded(context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, ref, removal))
         yield from run(context, names.DELETE_SEARCH_BLOBS, ref)
         yield from run(context, names.DELETE_SEARCH_ROW, ref)

@@ -13,20 +13,21 @@ from typing import Any
 from orchestrators.calls import StepFailedError, Steps, activity, discard, guarded, is_done
 from shared.domain import functions as names
 from shared.domain.schedule import POLL_SLACK, POLLS_PER_GENERATION, MonitorClock, poll_interval
-from shared.domain.times import aware, parse_time
+from shared.domain.times import aware, format_time, parse_time
 
 
 def monitor_orchestrator(context: Any) -> Steps:
     """Look, wait, look again.
 
-    Input: the search's reference, ``created_at``, ``deadline_seconds``, and ``after_wake`` of the generation before.
+    Input: the search's reference, ``created_at``, ``deadline_seconds``, ``after_wake`` and ``woken_at`` of the generation
+    before.
 
     Returns:
         ``{"state": ...}`` of the look that saw the end, with ``error`` where it failed.
     """
     job = context.get_input()
     created = parse_time(job["created_at"]) or aware(context.current_utc_datetime)
-    clock = MonitorClock(after_wake=job.get("after_wake"))
+    clock = MonitorClock(after_wake=job.get("after_wake"), woken_at=parse_time(job.get("woken_at")))
     wake = context.wait_for_external_event(names.WAKE_EVENT)
     while True:
         age = aware(context.current_utc_datetime) - created
@@ -42,9 +43,10 @@ def monitor_orchestrator(context: Any) -> Steps:
         discard(timer)
         woken = is_done(wake)
         if woken:
-            clock = clock.woken()
+            clock = clock.woken(aware(context.current_utc_datetime))
         if clock.polls >= POLLS_PER_GENERATION:
-            context.continue_as_new({**job, "after_wake": clock.after_wake})
+            woken_at = format_time(clock.woken_at)
+            context.continue_as_new({**job, "after_wake": clock.after_wake, "woken_at": woken_at})
             return None
         if woken:
             wake = context.wait_for_external_event(names.WAKE_EVENT)

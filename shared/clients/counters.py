@@ -64,13 +64,15 @@ class Counters:
         with self._lock:
             self._unwritten = [entry for entry in self._unwritten if entry.name not in names]
 
-    def held(self) -> dict[CounterName, int]:
-        """What was counted and is not written yet."""
+    def held(self, now: datetime) -> list[Entry]:
+        """What was counted and is not written yet.
+
+        Args:
+            now: the time of what was not given out yet; it has the key under which it will be.
+        """
         with self._lock:
-            total = Counter(self._counts)
-            for entry in self._unwritten:
-                total.update(entry.counts)
-        return dict(total)
+            coming = [counted(self.instance, self._entries + 1, dict(self._counts), now)] if self._counts else []
+            return [*self._unwritten, *coming]
 
 
 COUNTERS = Counters()

@@ -9,19 +9,25 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from shared.clients.counters import COUNTERS, Counters
 from shared.clients.provider import clients
 from shared.domain.errors import ElbError
 from shared.domain.search import Search
-from shared.domain.stats import ended, submitted
+from shared.domain.stats import ended, registered, submitted
 from shared.telemetry import log_event
 
 
 def record_submit(search: Search) -> None:
     """A search was submitted; once or again."""
     _quietly(lambda: clients().stats.add(submitted(search.job_id, search.created_at)))
+
+
+def record_registered(search: Search, at: datetime) -> None:
+    """A search begun outside has got its row."""
+    _quietly(lambda: clients().stats.add(registered(search.job_id, at)))
 
 
 def record_end(search: Search) -> None:

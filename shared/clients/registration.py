@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
+from shared.clients.recording import record_registered
 from shared.clients.sightings import sighted
 from shared.clients.starting import start_orchestration
 from shared.domain.errors import ConflictError, ElbError, NotFoundError
@@ -166,6 +167,7 @@ def _register(
     if created:
         at = snapshot.observed_at
         clients().events.add(search.job_id, Event(at, "registered", SYSTEM, BEGUN_OUTSIDE, search.attempt))
+        record_registered(search, at)
         log_event(
             "search_registered",
             job_id=search.job_id,

@@ -61,7 +61,7 @@ class TableStats:
         parameters = {"first": hour_of(at), "timers": _TIMERS}
         with translated("statistics"):
             rows = list(self._tables.client(STATS).query_entities(query, parameters=parameters))
-        return [entry for row in rows if (entry := Entry.from_dict(row)) is not None]
+        return [entry for row in rows if (entry := Entry.from_dict(row, row["RowKey"])) is not None]
 
     def timer_ran(
         self, name: str, at: datetime, seconds: float, result: Mapping[str, Any], *, failed: bool = False

@@ -17,6 +17,8 @@ POLLS_PER_GENERATION = 8
 AFTER_WAKE = (0.2, 0.5, 0.55, 0.75, 0.8, 0.8, 2.0)
 """Seconds between the quick looks after a wake-up: the Job that calls back has not ended yet when it calls. They are as
 close together as two looks a second allow (ADR 0018)."""
+LONGEST_BURST = 0.5
+"""Seconds for which call-backs in quick succession, of Jobs that end together, put off the first quick look."""
 WAKE_GRACE = 0.15
 """Seconds after a wake-up in which a look would only find that the Job has not ended yet."""
 FORCED_PERIOD = 1.0
@@ -155,17 +157,23 @@ class MonitorClock:
     Attributes:
         polls: looks of this generation.
         after_wake: how many of the quick looks after a wake-up have been made; None when none is due.
+        woken_at: when the first wake-up came of those that put off the first quick look.
     """
 
     polls: int = 0
     after_wake: int | None = None
+    woken_at: datetime | None = None
 
-    def woken(self) -> MonitorClock:
-        """A wake-up came: begin the quick looks anew.
+    def woken(self, now: datetime) -> MonitorClock:
+        """A wake-up came: begin the quick looks anew, for the Job that called last ends last.
 
-        One that comes before the first of them does not: calls in quick succession would put it off for ever.
+        In a burst of calls the first quick look is put off, but not for ever.
         """
-        return MonitorClock(self.polls, 1 if self.after_wake == 1 else 0)
+        if self.after_wake != 1 or self.woken_at is None:
+            return MonitorClock(self.polls, 0, now)
+        if now - self.woken_at >= timedelta(seconds=LONGEST_BURST):
+            return MonitorClock(self.polls, 1)
+        return MonitorClock(self.polls, 0, self.woken_at)
 
     @property
     def is_follow_up(self) -> bool:
@@ -176,5 +184,6 @@ class MonitorClock:
         """How long to wait for the next look, and the clock after it."""
         if self.after_wake is not None and self.after_wake < len(AFTER_WAKE):
             delay = timedelta(seconds=AFTER_WAKE[self.after_wake])
-            return delay, MonitorClock(self.polls + 1, self.after_wake + 1)
+            first = self.woken_at if self.after_wake == 0 else None
+            return delay, MonitorClock(self.polls + 1, self.after_wake + 1, first)
         return poll_interval(age), MonitorClock(self.polls + 1, None)

@@ -52,6 +52,7 @@ class Kind(StrEnum):
     """What an entry is about."""
 
     SUBMITTED = "submitted"
+    REGISTERED = "registered"
     ENDED = "ended"
     COUNTED = "counted"
 
@@ -91,19 +92,28 @@ class Entry:
         return {name: value for name, value in stored.items() if value} | dict(self.counts)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Entry | None:
-        """Read a stored entry, whose name is not needed any more; None for one that has no kind or time we know."""
+    def from_dict(cls, data: Mapping[str, Any], key: str = "") -> Entry | None:
+        """Read a stored entry; None for one that has no kind or time we know.
+
+        Args:
+            key: under which it was stored; a name with unusual characters is escaped in it, and stays so.
+        """
         at = parse_time(data.get("at"))
         kind = str(data.get("kind", ""))
         if at is None or kind not in set(Kind):
             return None
         counts = {name: int(data[name]) for name in COUNTER_NAMES if name in data}
-        return cls(Kind(kind), "", at, str(data.get("status", "")), str(data.get("code", "")), counts)
+        return cls(Kind(kind), key.removeprefix(f"{kind}|"), at, str(data.get("status", "")), str(data.get("code", "")), counts)
 
 
 def submitted(job_id: str, at: datetime) -> Entry:
     """A search was submitted; a retry is no submit. Its id is hashed: nothing of a deleted search is left."""
     return Entry(Kind.SUBMITTED, content_key(job_id), at)
+
+
+def registered(job_id: str, at: datetime) -> Entry:
+    """A search that was begun outside was found and has a row now."""
+    return Entry(Kind.REGISTERED, job_id, at)
 
 
 def ended(job_id: str, attempt: int, status: str, code: str, at: datetime) -> Entry:
@@ -131,15 +141,28 @@ class Numbers:
     """A window's entries, added up.
 
     Attributes:
-        ended: status -> how many attempts.
+        registered: searches begun outside that were found.
+        ended: status -> how many attempts, also of those.
         failures: error code -> how many of the failed ones.
         counts: name -> sum over all instances of the app.
     """
 
     submitted: int
+    registered: int
     ended: Mapping[str, int]
     failures: Mapping[str, int]
     counts: Mapping[CounterName, int]
+
+
+def with_held(stored: Sequence[Entry], held: Iterable[Entry]) -> list[Entry]:
+    """What is stored, and what an instance holds besides.
+
+    Args:
+        stored: read after ``held`` was: what was written in between is in both, as it was or with more, and counts once.
+        held: of ``Counters.held``.
+    """
+    keys = {entry.key for entry in stored}
+    return [*stored, *(entry for entry in held if entry.key not in keys)]
 
 
 def add_up(entries: Iterable[Entry], since: datetime) -> Numbers:
@@ -147,21 +170,21 @@ def add_up(entries: Iterable[Entry], since: datetime) -> Numbers:
 
     A time in the future is counted as well: another instance's clock may be ahead of ours.
     """
-    begun: int = 0
+    begun: Counter[Kind] = Counter()
     ends: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     counts: Counter[CounterName] = Counter()
     for entry in entries:
         if entry.at < since:
             continue
-        if entry.kind is Kind.SUBMITTED:
-            begun += 1
+        if entry.kind in (Kind.SUBMITTED, Kind.REGISTERED):
+            begun[entry.kind] += 1
         elif entry.kind is Kind.ENDED:
             ends[entry.status] += 1
             failures.update([entry.code] if entry.code else [])
         else:
             counts.update(entry.counts)
-    return Numbers(begun, ends, failures, counts)
+    return Numbers(begun[Kind.SUBMITTED], begun[Kind.REGISTERED], ends, failures, counts)
 
 
 def waiting_of(cluster_name: str, searches: Iterable[Search]) -> list[dict[str, Any]]:
@@ -212,6 +235,7 @@ def answer(
     return {
         "window_seconds": int(window.total_seconds()),
         "submitted": numbers.submitted,
+        "registered": numbers.registered,
         "ended": {status.value: numbers.ended.get(status, 0) for status in ENDS},
         "failures": dict(sorted(numbers.failures.items())),
         "waiting": [dict(row) for row in waiting],

@@ -70,6 +70,7 @@ class TestFound:
         assert [(event.kind, event.who, event.why) for event in world.events.events[ID]] == [
             ("registered", "system", "begun outside")
         ]
+        assert [entry.key for entry in world.stats.entries.values()] == [f"registered|{ID}"]
         name, data = world.durable.started[f"external-{ID}"]
         assert name == "search_orchestrator"
         assert (data["job_id"], data["engine"], data["deadline_seconds"]) == (ID, "external", EXTERNAL_DEADLINE_SECONDS)

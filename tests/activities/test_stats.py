@@ -13,7 +13,7 @@ import pytest
 from activities.progress import advance_search
 from activities.registry import errors_as_data, then_flush
 from shared import responses
-from shared.clients.counters import COUNTERS, Counters, count
+from shared.clients.counters import Counters, count
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.recording import flush_counts, record_end, timer_run
 from shared.domain.callback import callback_token
@@ -23,6 +23,7 @@ from shared.domain.states import Phase
 from shared.domain.times import format_time
 from tests.activities.fakes import World
 from tests.activities.worlds import Json, put_database, put_search, ref
+from tests.counting import held
 from triggers import jobs
 from triggers.start import start_missing
 
@@ -138,7 +139,7 @@ class TestCounts:
         world.clock = lambda: AT + timedelta(minutes=1)
         flush_counts(counters)
         assert [entry.counts for entry in world.stats.entries.values()] == [{"kube_calls": 3}, {"kube_calls": 3}]
-        assert counters.held() == {}
+        assert held(counters) == {}
 
     def test_what_could_not_be_written_is_written_later(self, world: World) -> None:
         counters = Counters()
@@ -179,7 +180,7 @@ class TestCounts:
 
 def total(world: World, name: Any) -> int:
     """What is written and what is not yet."""
-    return sum(e.counts.get(name, 0) for e in world.stats.entries.values()) + COUNTERS.held().get(name, 0)
+    return sum(e.counts.get(name, 0) for e in world.stats.entries.values()) + held().get(name, 0)
 
 
 class TestTimers:

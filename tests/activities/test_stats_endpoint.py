@@ -13,7 +13,7 @@ from shared.clients.counters import Counters, count
 from shared.clients.recording import flush_counts, record_end, timer_run
 from shared.domain.errors import TransientError
 from shared.domain.states import Phase
-from shared.domain.stats import submitted
+from shared.domain.stats import Entry, registered, submitted
 from tests.activities.fakes import World
 from tests.activities.worlds import CLUSTER, OTHER_CLUSTER, Json, ago, job_id, put_search
 from triggers import stats
@@ -61,8 +61,9 @@ def test_submits_and_ends_of_the_window(world: World) -> None:
     error = {"code": "out_of_memory", "message": "m", "hint": "h"}
     record_end(put_search(world, phase=Phase.FAILED, completed_at=AT, error=error))
     record_end(put_search(world, job_id(7), phase=Phase.COMPLETED, completed_at=AT))
+    world.stats.add(registered("blast-of-ada", AT))
     body = ask()[1]
-    assert body["submitted"] == 2
+    assert (body["submitted"], body["registered"]) == (2, 1)
     assert body["ended"] == {"completed": 1, "failed": 1, "cancelled": 0}
     assert body["failures"] == {"out_of_memory": 1}
     assert ask("2h")[1]["submitted"] == 4
@@ -75,6 +76,56 @@ def test_counts_of_this_and_of_other_instances(world: World) -> None:
     flush_counts(other)
     count("looks_throttled", 2)
     assert ask()[1]["looks"]["throttled"] == before + 5
+
+
+class TestWhileItIsWritten:
+    """Another thread writes this instance's counts down just then: each is in the answer once."""
+
+    @pytest.fixture
+    def own(self, world: World, monkeypatch: pytest.MonkeyPatch) -> Counters:
+        """An instance that has counted five wake-ups."""
+        ask()  # what the process itself has counted is written for this minute
+        counters = Counters()
+        monkeypatch.setattr(stats, "COUNTERS", counters)
+        self.before = ask()[1]["wake_ups"]
+        counters.count("wake_ups", 5)
+        return counters
+
+    def test_after_they_are_in_the_table_and_before_that_is_noted(
+        self, world: World, own: Counters, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shown, add = list[int](), world.stats.add
+
+        def adding(entry: Entry) -> None:
+            add(entry)
+            shown.append(ask()[1]["wake_ups"] - self.before)
+
+        monkeypatch.setattr(world.stats, "add", adding)
+        flush_counts(own)
+        assert shown == [5]
+
+    @pytest.mark.parametrize("minutes", [0, 60])
+    @pytest.mark.parametrize(("is_read_before", "count"), [(True, 5), (False, 7)])
+    def test_while_the_table_is_read(
+        self,
+        world: World,
+        own: Counters,
+        monkeypatch: pytest.MonkeyPatch,
+        is_read_before: bool,
+        count: int,
+        minutes: int,
+    ) -> None:
+        since = world.stats.since
+
+        def reading(at: datetime) -> list[Entry]:
+            found = since(at)
+            own.count("wake_ups", 2)
+            world.clock = lambda: AT + timedelta(minutes=minutes)
+            flush_counts(own)
+            return found if is_read_before else since(at)
+
+        monkeypatch.setattr(world.stats, "since", reading)
+        assert ask()[1]["wake_ups"] - self.before == count
 
 
 def test_who_waits_for_what_on_every_cluster(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.clients.blobs import AzureBlobs, Blobs
-from shared.clients.counters import COUNTERS, Counters
+from shared.clients.counters import Counters
 from shared.clients.provider import AzureClients
 from shared.clients.stats import Stats, TableStats
 from shared.clients.table_rows import STATS, Tables
@@ -18,6 +18,7 @@ from shared.domain.stats import CounterName, TimerRun, add_up, counted, ended, s
 from tests.clients.conftest import Place
 from tests.clients.support import T0, a_cluster, a_search, at_once, fresh
 from tests.clients.wire import Rule
+from tests.counting import held
 
 HOUR = timedelta(hours=1)
 
@@ -54,6 +55,7 @@ class TestEntries:
         stats.add(ended("job-a", 2, "failed", "out_of_memory", T0))
         (found,) = stats.since(T0)
         assert (found.kind, found.at, found.status, found.code) == ("ended", T0, "failed", "out_of_memory")
+        assert found.key == ended("job-a", 2, "failed", "", T0).key
 
     @pytest.mark.parametrize("name", ["a/b", "a\\b#?", "o'brien", "Ł🧬", "x" * 3000])
     def test_of_a_search_of_any_name(self, stats: Stats, name: str) -> None:
@@ -148,7 +150,7 @@ class TestCounting:
     """What is counted is what goes over the wire."""
 
     def test_every_request_to_a_table(self, place: Place, owner: str) -> None:
-        clients, before = AzureClients(place.settings()), COUNTERS.held()
+        clients, before = AzureClients(place.settings()), held()
         with place.table.watching() as seen:
             cluster = a_cluster()
             clients.clusters.remember(cluster)
@@ -162,7 +164,7 @@ class TestCounting:
         tables = Tables(place.settings(), AzureClients(place.settings()).credential)
         clients = TableStats(tables)
         clients.add(submitted("job-a", T0))
-        before = COUNTERS.held()
+        before = held()
         with place.table.watching() as seen, place.table.breaking(Rule(method="GET", path=STATS, status=status)):
             clients.timers()
         assert len(seen) == 2
@@ -170,7 +172,7 @@ class TestCounting:
 
     def test_every_request_for_a_blob(self, place: Place, clients: AzureClients) -> None:
         blobs: Blobs = AzureBlobs(place.settings(), "elblocal", clients.credential)
-        name, before = fresh("blob"), COUNTERS.held()
+        name, before = fresh("blob"), held()
         with place.blob.watching() as seen:
             blobs.put("results", name, b"x" * 10, "text/plain")
             blobs.read("results", name)
@@ -182,7 +184,7 @@ class TestCounting:
     def test_requests_of_kubernetes_and_lists(self, place: Place) -> None:
         kube = place.kube(page=2)
         names = [fresh("map") for _ in range(2)]
-        before = COUNTERS.held()
+        before = held()
         with place.kubernetes.watching() as seen:
             for name in names:
                 kube.create("configmaps", {"kind": "ConfigMap", "metadata": {"name": name}})
@@ -196,5 +198,5 @@ class TestCounting:
 
 def _since(before: Mapping[CounterName, int]) -> dict[CounterName, int]:
     """What was counted since then."""
-    now = COUNTERS.held()
+    now = held()
     return {name: number - before.get(name, 0) for name, number in now.items() if number != before.get(name, 0)}

@@ -9,6 +9,7 @@ import pytest
 
 from shared.clients.counters import MAX_UNWRITTEN, Counters
 from shared.domain.stats import Entry
+from tests.counting import held
 
 T0 = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ class TestCounting:
         counters.count("kube_calls")
         counters.count("kube_calls", 2)
         counters.count("wake_ups")
-        assert counters.held() == {"kube_calls": 3, "wake_ups": 1}
+        assert held(counters) == {"kube_calls": 3, "wake_ups": 1}
 
     def test_from_many_threads_while_it_is_written(self, counters: Counters) -> None:
         def work(number: int) -> list[Entry]:
@@ -40,7 +41,7 @@ class TestCounting:
         with ThreadPoolExecutor(8) as pool:
             given = {entry.name: entry for entries in pool.map(work, range(8)) for entry in entries}
         total = sum(entry.counts["kube_calls"] for entry in given.values())
-        assert total + counters.held().get("kube_calls", 0) == 8000
+        assert total + held(counters).get("kube_calls", 0) == 8000
 
 
 class TestGivingOut:
@@ -59,13 +60,13 @@ class TestGivingOut:
         counters.count("wake_ups")
         counters.written(counters.due(after(1)))
         assert counters.due(after(2)) == []
-        assert counters.held() == {}
+        assert held(counters) == {}
 
     def test_what_was_not_written_comes_again_as_it_was(self, counters: Counters) -> None:
         counters.count("wake_ups")
         (lost,) = counters.due(T0)
         counters.count("wake_ups", 5)
-        assert counters.held() == {"wake_ups": 6}
+        assert held(counters) == {"wake_ups": 6}
         again, new = counters.due(after(1))
         assert (again, new.counts) == (lost, {"wake_ups": 5})
         counters.written([again])
@@ -85,6 +86,20 @@ class TestGivingOut:
         for counters in both:
             counters.count("wake_ups")
         assert len({counters.due(T0)[0].key for counters in both}) == 2
+
+    def test_what_is_held_has_the_key_under_which_it_is_written(self, counters: Counters) -> None:
+        """So that who finds it in both places counts it once."""
+        counters.count("wake_ups")
+        (lost,) = counters.due(T0)
+        counters.count("wake_ups", 2)
+        first, coming = counters.held(after(1))
+        counters.count("wake_ups", 3)
+        again, given = counters.due(after(60))
+        assert (first, again) == (lost, lost)
+        assert (coming.key, coming.at, coming.counts) == (given.key, after(1), {"wake_ups": 2})
+        assert given.counts == {"wake_ups": 5}
+        counters.written([lost, given])
+        assert counters.held(after(61)) == []
 
     def test_what_can_never_be_written_is_bounded(self, counters: Counters) -> None:
         for minute in range(MAX_UNWRITTEN + 5):

@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.schedule import (
     AFTER_WAKE,
+    LONGEST_BURST,
     ClusterRow,
     MonitorClock,
     as_of,
@@ -191,7 +192,7 @@ class TestForcedLooks:
 
 class TestFollowUps:
     def test_after_a_wake_up(self) -> None:
-        clock = MonitorClock(polls=3).woken()
+        clock = MonitorClock(polls=3).woken(NOW)
         delays = []
         for _ in range(9):
             delay, clock = clock.next_delay(timedelta(minutes=1))
@@ -200,7 +201,7 @@ class TestFollowUps:
         assert clock == MonitorClock(12, None)
 
     def test_each_of_the_looks_counts_as_one_after_a_wake_up(self) -> None:
-        clock, following = MonitorClock().woken(), []
+        clock, following = MonitorClock().woken(NOW), []
         for _ in range(8):
             following.append(clock.is_follow_up)
             _, clock = clock.next_delay(timedelta(0))
@@ -219,12 +220,21 @@ class TestFollowUps:
         assert looks == pytest.approx([0.2, 0.7, 1.25, 2.0, 2.8, 3.6, 5.6])
 
     def test_another_wake_up_begins_anew(self) -> None:
-        _, clock = MonitorClock().woken().next_delay(timedelta(0))
+        _, clock = MonitorClock().woken(NOW).next_delay(timedelta(0))
         _, clock = clock.next_delay(timedelta(0))
-        assert clock.woken().next_delay(timedelta(0))[0] == timedelta(seconds=0.2)
+        assert clock.woken(NOW).next_delay(timedelta(0))[0] == timedelta(seconds=0.2)
 
-    def test_but_not_before_the_first_quick_look(self) -> None:
-        """Calls in quick succession would put it off for ever."""
-        _, clock = MonitorClock().woken().next_delay(timedelta(0))
-        assert clock.woken().is_follow_up
-        assert clock.woken().next_delay(timedelta(0))[0] == timedelta(seconds=0.5)
+    def test_calls_in_quick_succession_put_the_first_quick_look_off_but_not_for_ever(self) -> None:
+        clock = MonitorClock().woken(NOW)
+        for seconds in (0.1, 0.2, 0.3, 0.4, 0.49):
+            _, clock = clock.next_delay(timedelta(0))
+            clock = clock.woken(NOW + timedelta(seconds=seconds))
+            assert not clock.is_follow_up
+        _, clock = clock.next_delay(timedelta(0))
+        assert clock.woken(NOW + timedelta(seconds=LONGEST_BURST)).is_follow_up
+
+    def test_a_call_after_the_first_quick_look_is_another_burst(self) -> None:
+        clock = MonitorClock().woken(NOW)
+        for _ in range(2):
+            _, clock = clock.next_delay(timedelta(0))
+        assert clock.woken(NOW + timedelta(seconds=9)).woken_at == NOW + timedelta(seconds=9)

@@ -23,8 +23,10 @@ from shared.domain.stats import (
     hour_of,
     minute_of,
     parse_window,
+    registered,
     submitted,
     waiting_of,
+    with_held,
 )
 
 AT = datetime(2026, 1, 2, 3, 59, 59, 999_000, tzinfo=UTC)
@@ -102,6 +104,7 @@ class TestEntries:
         entries = [
             submitted("job-a", AT),
             submitted("job-b", AT),
+            registered("job-a", AT),
             ended("job-a", 1, "failed", "lost", AT),
             ended("job-a", 2, "completed", "", AT),
             counted("i", 1, {"wake_ups": 1}, AT),
@@ -117,6 +120,7 @@ class TestEntries:
         "entry",
         [
             submitted("", AT),
+            registered("", AT),
             ended("", 1, "failed", "out_of_memory", AT),
             ended("", 1, "completed", "", AT),
             counted("i", 1, {"kube_calls": 3, "wake_ups": 1}, AT),
@@ -140,12 +144,13 @@ class TestEntries:
 
 class TestAddingUp:
     def test_nothing(self) -> None:
-        assert add_up([], AT) == Numbers(0, {}, {}, {})
+        assert add_up([], AT) == Numbers(0, 0, {}, {}, {})
 
     def test_each_kind_for_itself_and_instances_together(self) -> None:
         entries = [
             submitted("job-a", AT),
             submitted("job-b", AT),
+            registered("blast-of-ada", AT),
             ended("job-a", 1, "failed", "lost", AT),
             ended("job-b", 1, "failed", "lost", AT),
             ended("job-c", 1, "failed", "out_of_memory", AT),
@@ -155,12 +160,29 @@ class TestAddingUp:
         ]
         failures = {"lost": 2, "out_of_memory": 1}
         assert add_up(entries, AT) == Numbers(
-            2, {"failed": 3, "completed": 1}, failures, {"kube_calls": 7, "wake_ups": 1}
+            2, 1, {"failed": 3, "completed": 1}, failures, {"kube_calls": 7, "wake_ups": 1}
         )
 
     @pytest.mark.parametrize(("milliseconds", "count"), [(-1, 0), (0, 1), (1, 1), (3_600_000, 1)])
     def test_from_the_beginning_of_the_window_on(self, milliseconds: int, count: int) -> None:
         assert add_up([submitted("job-a", AT + timedelta(milliseconds=milliseconds))], AT).submitted == count
+
+
+class TestHeld:
+    """What an instance holds, besides what is stored."""
+
+    STORED = counted("i", 1, {"wake_ups": 5}, AT)
+    HELD = counted("i", 1, {"wake_ups": 3}, AT + timedelta(milliseconds=1))
+
+    def test_what_is_in_both_counts_as_it_is_stored(self) -> None:
+        """Also where the hour has changed meanwhile."""
+        assert self.STORED.bucket != self.HELD.bucket
+        assert with_held([self.STORED], [self.HELD]) == [self.STORED]
+
+    def test_what_is_in_one_of_them_counts(self) -> None:
+        others = [counted("j", 1, {"wake_ups": 1}, AT), counted("i", 2, {"wake_ups": 1}, AT)]
+        assert with_held([self.STORED], others) == [self.STORED, *others]
+        assert with_held([], [self.HELD]) == [self.HELD]
 
 
 class TestWaiting:
@@ -185,9 +207,10 @@ class TestWaiting:
 
 class TestAnswer:
     def test_what_never_happened_is_nought(self) -> None:
-        assert answer(timedelta(minutes=15), Numbers(0, {}, {}, {}), [], {}) == {
+        assert answer(timedelta(minutes=15), Numbers(0, 0, {}, {}, {}), [], {}) == {
             "window_seconds": 900,
             "submitted": 0,
+            "registered": 0,
             "ended": {"completed": 0, "failed": 0, "cancelled": 0},
             "failures": {},
             "waiting": [],
@@ -201,6 +224,7 @@ class TestAnswer:
     def test_each_number_in_its_place(self) -> None:
         numbers = Numbers(
             1,
+            12,
             {"completed": 2, "failed": 3, "cancelled": 4},
             {"lost": 3},
             {
@@ -213,6 +237,7 @@ class TestAnswer:
         assert answer(timedelta(hours=2), numbers, waiting, {"reconcile": run}) == {
             "window_seconds": 7200,
             "submitted": 1,
+            "registered": 12,
             "ended": {"completed": 2, "failed": 3, "cancelled": 4},
             "failures": {"lost": 3},
             "waiting": waiting,
