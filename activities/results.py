@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import IO, Any, cast
 
@@ -15,7 +15,7 @@ from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
 from shared.clients.provider import clients
 from shared.domain.blast_options import read_options
-from shared.domain.errors import PermanentError
+from shared.domain.errors import NotFoundError, PermanentError
 from shared.domain.fasta import iter_records
 from shared.domain.manifests import BLAST_IMAGE
 from shared.domain.merge import MergeSummary, concatenate_batches, merge_batch, split_lines
@@ -69,7 +69,8 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
         The counts of ``MergedBatch``.
 
     Raises:
-        PermanentError: ``results_invalid`` when a piece is not valid gzip or not BLAST's output.
+        PermanentError: ``results_invalid`` when a piece is not valid gzip or not BLAST's output: such pieces are
+            deleted, to be waited for as missing ones are and to be searched again by a retry; the others stay.
     """
     search, blobs = _search_and_blobs(data)
     if search.run != data["run"]:  # a retry has these blobs now; the run that asks is told so at its next step
@@ -79,26 +80,44 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
         return merge_cli_batch(search, blobs, batch, options.outfmt)
     query_ids = _query_ids(blobs, search.job_id, batch)
     names = [piece_blob(search.job_id, batch, shard) for shard in range(int(search.plan["shards"]))]
-    pieces = [split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, name), name)) for name in names]
     summary = MergeSummary()
+
+    def merged(names: Sequence[str], summary: MergeSummary) -> Iterator[bytes]:
+        pieces = [split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, name), name)) for name in names]
+        yield from merge_batch(
+            options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
+        )
+
     with tempfile.TemporaryFile() as file:
         try:
-            merged = merge_batch(  # reads the first line of each piece, before the first chunk
-                options.outfmt, query_ids, pieces, options.max_target_seqs, database=search.database, summary=summary
-            )
-            for chunk in merged:
+            for chunk in merged(names, summary):
                 file.write(chunk)
         except PermanentError as error:
-            if error.code == "results_invalid":
-                # The pieces of this batch are of no use to anybody: without them a retry searches the batch again.
-                log_event("pieces_dropped", job_id=search.job_id, batch=batch, code=error.code, message=error.message)
-                blobs.delete(RESULTS_CONTAINER, names)
-                raise PermanentError(error.code, f"batch {batch}: {error.message}", error.hint) from error
-            raise
+            if error.code != "results_invalid":
+                raise
+            dropped = [name for name in names if not _is_valid(merged([name], MergeSummary()))]
+            blobs.delete(RESULTS_CONTAINER, dropped)
+            log_event("pieces_dropped", job_id=search.job_id, batch=batch, pieces=dropped, message=error.message)
+            message = f"batch {batch}: {error.message}; not valid: {', '.join(dropped[:5]) or 'none any more'}"
+            raise PermanentError(error.code, message, error.hint) from error
         file.seek(0)
         content = cast("IO[bytes]", file)
         blobs.put(RESULTS_CONTAINER, merged_blob(search.job_id, batch), content, options.outfmt.content_type)
     return MergedBatch(batch, len(query_ids), summary.queries_with_hits, summary.rows).to_dict()
+
+
+def _is_valid(merged: Iterable[bytes]) -> bool:
+    """Whether a piece can be merged by itself. One that somebody has removed meanwhile is waited for as it is."""
+    try:
+        for _ in merged:
+            pass
+    except NotFoundError:
+        return True
+    except PermanentError as error:
+        if error.code != "results_invalid":
+            raise
+        return False
+    return True
 
 
 def publish_results(data: dict[str, Any]) -> dict[str, Any]:

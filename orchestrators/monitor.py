@@ -19,8 +19,8 @@ from shared.domain.times import aware, format_time, parse_time
 def monitor_orchestrator(context: Any) -> Steps:
     """Look, wait, look again.
 
-    Input: the search's reference, ``created_at``, ``deadline_seconds``, ``after_wake`` and ``woken_at`` of the generation
-    before.
+    Input: the search's reference, ``created_at``, ``deadline_seconds``; ``after_wake`` and ``woken_at`` of the
+    generation before.
 
     Returns:
         ``{"state": ...}`` of the look that saw the end, with ``error`` where it failed.

@@ -10,6 +10,7 @@ from shared.clients.provider import clients
 from shared.clients.recording import record_end
 from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
+from shared.domain.reconcile import is_dead_deletion
 from shared.domain.results import QUERIES_CONTAINER
 from shared.domain.search import Search, fail
 from shared.domain.states import ON_THE_CLUSTER
@@ -77,20 +78,31 @@ def _has_query(search: Search) -> bool:
 
 
 def start_deletion(search: Search, orchestrations: Orchestrations) -> bool:
-    """Start the orchestration that deletes a search, unless one is at it; a deletion that ended gets a successor."""
-    view = orchestrations.find(_deletion(search)) if search.delete_run else None
-    if view is not None and not view.has_ended:
+    """Start the orchestration that deletes a search, unless one is at it.
+
+    A deletion that ended without deleting, or that is stuck, gets a successor: as with a search, the row is the guard.
+    All that they do may be done twice.
+    """
+    old, next_run = search, search.delete_run + 1
+    if old.delete_run and _is_at_it(old, orchestrations):
         return False
-    next_run = search.delete_run + 1
 
     def change(row: Search) -> Search:
         return replace(row, delete_run=next_run) if row.delete_run == search.delete_run else row
 
     search = clients().searches.update(search.owner, search.job_id, change)
-    return orchestrations.start(
-        names.DELETION_ORCHESTRATOR, _deletion(search), {**search.ref, "delete_run": search.delete_run}
-    )
+    instance = names.deletion_instance(search.job_id, search.delete_run)
+    data = {**search.ref, "delete_run": search.delete_run}
+    started = orchestrations.start(names.DELETION_ORCHESTRATOR, instance, data)
+    if old.delete_run:
+        for instance_of in (names.deletion_instance, names.deletion_removal_instance):
+            orchestrations.terminate(instance_of(old.job_id, old.delete_run))
+    return started
 
 
-def _deletion(search: Search) -> str:
-    return f"delete-{search.job_id}-{search.delete_run}"
+def _is_at_it(search: Search, orchestrations: Orchestrations) -> bool:
+    view = orchestrations.find(names.deletion_instance(search.job_id, search.delete_run))
+    if view is None or view.has_ended:
+        return False
+    child = orchestrations.find(names.deletion_removal_instance(search.job_id, search.delete_run))
+    return not is_dead_deletion(view, child, clients().now())

@@ -13,7 +13,7 @@ from shared.auth import Caller
 from shared.clients.counters import COUNTERS
 from shared.clients.provider import clients
 from shared.clients.recording import flush_counts
-from shared.domain.stats import DEFAULT_WINDOW, add_up, answer, counted, parse_window, waiting_of
+from shared.domain.stats import DEFAULT_WINDOW, add_up, answer, parse_window, waiting_of, with_held
 from shared.responses import Reply, endpoint
 from triggers.blueprint import http
 
@@ -25,7 +25,8 @@ def show_stats(req: func.HttpRequest, caller: Caller) -> Reply:  # noqa: ARG001
     window = parse_window(req.params.get("window", DEFAULT_WINDOW))
     flush_counts()
     now, stats = clients().now(), clients().stats
-    entries = [*stats.since(now - window), counted(COUNTERS.instance, 0, COUNTERS.held(), now)]
+    held = COUNTERS.held(now)  # first: what is written from here on is among what is read
+    entries = with_held(stats.since(now - window), held)
     return Reply(answer(window, add_up(entries, now - window), _waiting(), stats.timers()))
 
 

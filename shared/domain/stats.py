@@ -103,7 +103,8 @@ class Entry:
         if at is None or kind not in set(Kind):
             return None
         counts = {name: int(data[name]) for name in COUNTER_NAMES if name in data}
-        return cls(Kind(kind), key.removeprefix(f"{kind}|"), at, str(data.get("status", "")), str(data.get("code", "")), counts)
+        name = key.removeprefix(f"{kind}|")
+        return cls(Kind(kind), name, at, str(data.get("status", "")), str(data.get("code", "")), counts)
 
 
 def submitted(job_id: str, at: datetime) -> Entry:
@@ -158,7 +159,7 @@ def with_held(stored: Sequence[Entry], held: Iterable[Entry]) -> list[Entry]:
     """What is stored, and what an instance holds besides.
 
     Args:
-        stored: read after ``held`` was: what was written in between is in both, as it was or with more, and counts once.
+        stored: read after ``held`` was. What was written in between is in both, as it was or with more: it counts once.
         held: of ``Counters.held``.
     """
     keys = {entry.key for entry in stored}

@@ -111,7 +111,7 @@ class TestWakeUps:
         assert last.context.waits() == [10, 10]
 
     def test_calls_in_quick_succession_do_not_put_the_looks_off(self) -> None:
-        """A call each 0.1 s: the first quick look comes after half a second all the same, also in another generation."""
+        """A call each 0.1 s: after half a second the first quick look comes all the same, in whatever generation."""
         data, seconds, found = WATCHED, 0.0, False
         while not found and seconds < 3:
             played = play(
