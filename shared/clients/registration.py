@@ -28,6 +28,8 @@ from shared.telemetry import log_event
 REMEMBERED_JOBS = 20_000
 """Jobs that the cache ``external-jobs`` holds at most: those of some ten large searches."""
 REMEMBERED_FOR = timedelta(hours=1)
+OLDEST_SNAPSHOT = timedelta(seconds=15)
+"""A look takes a second or two; one that hung shows searches that may be gone."""
 
 
 class RememberedJobs:
@@ -80,6 +82,8 @@ def register_unknown(
     Returns:
         How many were registered.
     """
+    if clients().now() - snapshot.observed_at > OLDEST_SNAPSHOT:
+        return 0  # what it shows may have been deleted since then; the next look tells
     findings = find_external(snapshot)
     for job in findings.refused:
         if not remembered.has_all([job], frozenset()):

@@ -113,8 +113,8 @@ def submitted(job_id: str, at: datetime) -> Entry:
 
 
 def registered(job_id: str, at: datetime) -> Entry:
-    """A search that was begun outside was found and has a row now."""
-    return Entry(Kind.REGISTERED, job_id, at)
+    """A search that was begun outside was found and has a row now. Its id is hashed as well."""
+    return Entry(Kind.REGISTERED, content_key(job_id), at)
 
 
 def ended(job_id: str, attempt: int, status: str, code: str, at: datetime) -> Entry:

@@ -70,7 +70,8 @@ class TestFound:
         assert [(event.kind, event.who, event.why) for event in world.events.events[ID]] == [
             ("registered", "system", "begun outside")
         ]
-        assert [entry.key for entry in world.stats.entries.values()] == [f"registered|{ID}"]
+        (entry,) = world.stats.entries.values()
+        assert (entry.kind, ID in entry.key) == ("registered", False)
         name, data = world.durable.started[f"external-{ID}"]
         assert name == "search_orchestrator"
         assert (data["job_id"], data["engine"], data["deadline_seconds"]) == (ID, "external", EXTERNAL_DEADLINE_SECONDS)
@@ -118,6 +119,14 @@ class TestFound:
         world.searches.add_alias(active.owner, active.job_id, "alias-3")
         put_outside(world, "c", job_id="alias-3")
         assert register() == 0
+
+    @pytest.mark.parametrize(("seconds", "found"), [(14, 1), (16, 0)])
+    def test_what_a_look_that_hung_saw_may_be_gone(
+        self, world: World, remembered: RememberedJobs, seconds: float, found: int
+    ) -> None:
+        put_outside(world)
+        old = replace(take_snapshot(CLUSTER), observed_at=ago(seconds))
+        assert register_unknown(old, CLUSTER, DurableOrchestrations(world.durable), (), remembered) == found
 
     def test_its_owner_is_a_setting(self, world: World, register: Callable[[], int]) -> None:
         world.settings = replace(world.settings, external_owner="ops")
