@@ -23,7 +23,7 @@ _REPLACED = (
     (re.compile(r"[a-z0-9-]+-b\d{3}-s\d{2}-[0-9a-f]{10}"), "{job name}"),
     (re.compile(r"(?<=batch_)\d{3}"), "{batch}"),
     (re.compile(r"(?<=shard_)\d{2}"), "{shard}"),
-    (re.compile(r"(?<=payload-)[0-9a-f]{32}|(?<=ended\|)[0-9a-f]{32}|(?<=submitted\|)[0-9a-f]{32}"), "{digest}"),
+    (re.compile(r"(?:(?<=payload-)|(?<=ended\|)|(?<=submitted\|)|(?<=registered\|))[0-9a-f]{32}"), "{digest}"),
     (re.compile(r"[0-9a-f]{8}(?:%..|-)[0-9a-f]{4}(?:-[0-9a-f]{4}){2}-[0-9a-f]{12}"), "{subscription}"),
 )
 

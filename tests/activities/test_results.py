@@ -133,7 +133,9 @@ class TestMerge:
         assert left(world) == [(0, 0), (0, 2), (1, 0), (1, 1)]
 
     @pytest.mark.proves("T3")
-    def test_one_that_was_replaced_since_it_was_read_stays(self, world: World, search: Search) -> None:
+    def test_one_that_was_replaced_since_it_was_read_stays(
+        self, world: World, search: Search, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Somebody writes it again between the merge and the search for the culprit."""
         whole = world.store.blobs[RESULTS_CONTAINER, piece_blob(JOB_ID, 0, 1)]
         put_raw_piece(world, search, 0, 1, whole[:-1])
@@ -146,8 +148,8 @@ class TestMerge:
             reads.append(name)
             yield from stream(container, name)
 
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(PermanentError, match="none any more"):
-            patch.setattr(world.store, "stream", replacing)
+        monkeypatch.setattr(world.store, "stream", replacing)
+        with pytest.raises(PermanentError, match="none any more"):
             merge_search_batch(ref(search, batch=0))
         assert left(world) == [(0, 0), (0, 1), (1, 0), (1, 1)]
         merge_search_batch(ref(search, batch=0))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from shared.clients.orchestrations import DurableOrchestrations
 from shared.domain.states import Phase
 from tests.activities.worlds import status_of
 from tests.simulation.cluster import JobPlan
 from tests.simulation.figures import HOUR
 from tests.simulation.product import Simulation
+from triggers.start import start_deletion
 
 SECONDS = 100
 SUBMITTING = [part * 0.02 + 0.01 for part in range(12)]
@@ -47,7 +51,6 @@ class TestHealthy:
             simulation.run_for(3 * HOUR)
             assert simulation.row(own).run == 1
             assert simulation.is_whole(own)
-
 
     def test_and_one_whose_database_warms_up_for_longer_than_a_search_may_be_silent(self) -> None:
         """Its parent waits for a child, and says nothing by itself; asked, it answers."""
@@ -110,6 +113,26 @@ class TestDisasters:
                 simulation.engine.freeze(own)
                 patience = PATIENCE + SECONDS + 60
                 self.come_to_the_end(simulation, own, moment, patience)
+
+    @pytest.mark.parametrize("silent", [False, True], ids=["cluster answers", "cluster silent for an hour"])
+    def test_a_deletion_that_acts_on_nothing_any_more(self, silent: bool) -> None:
+        """One that waits for its cluster is left alone meanwhile, and stuck at any moment it is begun again."""
+        for moment in (0.01, 0.03, 0.05, 0.07, 0.09):
+            with Simulation() as simulation:
+                own = self.begin(simulation)
+                simulation.run_for(SECONDS + 60)
+                deleting = simulation.world.searches.put(replace(simulation.row(own), phase=Phase.DELETING))
+                if silent:
+                    simulation.kube.go_silent(simulation.agenda.seconds, simulation.agenda.seconds + HOUR)
+                start_deletion(deleting, DurableOrchestrations(simulation.engine.client))
+                simulation.run_for(HOUR - 1 if silent else 0)
+                if silent:
+                    assert simulation.row(own).delete_run == 1
+                simulation.run_for(moment)
+                simulation.engine.freeze()
+                simulation.run_for(PATIENCE + (60 if silent else 0))
+                assert list(simulation.world.searches.rows) == [], moment
+                assert simulation.kube.jobs_of(own, "1") == []
 
     def begin_waiting(self, simulation: Simulation, phase: Phase, until: float) -> str:
         """A search that has to wait in this phase until that second, or a little longer."""

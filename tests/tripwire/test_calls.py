@@ -49,6 +49,10 @@ def test_a_request_names_its_search(path: str, body: str, job_id: str | None) ->
             f"/elblocal/elbstats(PartitionKey='2026-01-02T03',RowKey='ended|{'a' * 32}')",
             "any GET /elblocal/elbstats(PartitionKey='{hour}',RowKey='ended|{digest}')",
         ),
+        (
+            f"/elblocal/elbstats(PartitionKey='2026-01-02T03',RowKey='registered|{'a' * 32}')",
+            "any GET /elblocal/elbstats(PartitionKey='{hour}',RowKey='registered|{digest}')",
+        ),
         ("/apis/x/jobs/blastn-resfinder-b000-s01-0123456789", "any GET /apis/x/jobs/{job name}"),
         ("/api/v1/pods?labelSelector=app%3Dblast&limit=500", "any GET /api/v1/pods?labelSelector=app=blast"),
         (
