@@ -1,4 +1,4 @@
-"""Databases over HTTP: what storage has, and preparing shard layouts."""
+"""Databases over HTTP: one row each with what storage and the cluster have of it, and preparing shard layouts."""
 
 from __future__ import annotations
 
@@ -8,43 +8,36 @@ from typing import Any
 import azure.functions as func
 
 from shared.auth import Caller, Role
-from shared.clients.blobs import Blobs
-from shared.clients.catalogue import check_database_name, list_databases, load_database
+from shared.clients.catalogue import check_database_name, load_database
+from shared.clients.database_rows import database_rows
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.domain import functions as names
-from shared.domain.errors import PermanentError
+from shared.domain.times import format_time
 from shared.responses import Reply, accepted, endpoint
 from triggers.blueprint import http
-from triggers.requests import ShardsRequest, read_body
+from triggers.requests import ShardsRequest, asked_cluster, read_body
 
 
 @http("api/blast/databases", "GET", name="blast_databases")
 @endpoint
 def show_databases(req: func.HttpRequest, caller: Caller) -> Reply:  # noqa: ARG001
-    """Every database in storage, incomplete ones with the reason."""
-    blobs = clients().blobs(clients().settings.default_storage_account)
-    return Reply({"items": [_row(blobs, name) for name in list_databases(blobs)], "next_cursor": None})
-
-
-def _row(blobs: Blobs, name: str) -> dict[str, Any]:
-    try:
-        database = load_database(blobs, name)
-    except PermanentError as error:
-        return {"name": name, "storage_state": "incomplete", "error": error.to_dict()}
-    metadata = database.metadata
-    return {
-        "name": name,
-        "title": metadata.title,
-        "storage_state": "sharded" if database.layouts else "downloaded",
-        "type": metadata.dbtype.value,
-        "sequences": metadata.sequences,
-        "letters": metadata.letters,
-        "bytes": database.files.bytes,
-        "volumes": len(database.files.volumes),
-        "version": database.source_version,
-        "shards": sorted(database.layouts),
-    }
+    """Every database in storage or on the cluster; what the cluster does not tell in time is unknown, never cold."""
+    settings = clients().settings
+    named = any(req.params.get(name) for name in ("cluster_name", "resource_group", "subscription_id"))
+    cluster = asked_cluster(req) if named or settings.cluster else None
+    account = cluster.storage_account if cluster else settings.default_storage_account
+    items, reason = database_rows(account, cluster)
+    return Reply(
+        {
+            "cluster_name": cluster.cluster_name if cluster else None,
+            "items": items,
+            "next_cursor": None,
+            "observed_at": format_time(clients().now()),
+            "stale": reason is not None,
+            "stale_reason": reason,
+        }
+    )
 
 
 @http("api/blast/databases/{db}/shards", "POST", name="blast_databases_shards", durable=True)

@@ -5,37 +5,20 @@ The cache budget of a node is half of its memory, less what other warm databases
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
+from enum import StrEnum
 from typing import Any
 
 from shared.domain.errors import PermanentError
+from shared.domain.quantities import parse_quantity
 
+ALIAS_ROOM = 65_536
+"""Bytes for the alias file of a shard, which is no part of a layout's sizes; it has one line for each volume."""
 CACHE_SHARE = 0.5
 """Part of a node's memory that databases may fill."""
 TAINT = ("workload", "blast")
 """Key and value of the taint that the product's pods tolerate (``shared.domain.manifests``)."""
-_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i)?)")
-_UNITS: dict[str, Fraction] = {
-    "": Fraction(1),
-    **{unit: Fraction(1, 1000**power) for power, unit in enumerate("mun", 1)},
-    **{unit: Fraction(1000**power) for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": Fraction(1024**power) for power, unit in enumerate("KMGTPE", 1)},
-}
-
-
-def parse_quantity(text: str) -> float:
-    """A Kubernetes quantity as a number: ``8Gi`` -> 8589934592, ``500m`` -> 0.5, ``12e3`` -> 12000.
-
-    Raises:
-        ValueError: the text is not a quantity.
-    """
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"not a Kubernetes quantity: {text!r}")
-    return float(Fraction(match[1]) * Fraction(10) ** int(match[2] or 0) * _UNITS[match[3] or ""])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +39,14 @@ class NodeView:
         return self.ready and self.schedulable and not self.system
 
     @property
+    def share_bytes(self) -> int:
+        """Bytes of databases that the node's memory may hold."""
+        return int(self.memory_bytes * CACHE_SHARE)
+
+    @property
     def budget_bytes(self) -> int:
         """Bytes of databases that still fit in the node's share for the cache."""
-        return max(0, int(self.memory_bytes * CACHE_SHARE) - self.held_bytes)
+        return max(0, self.share_bytes - self.held_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +59,58 @@ class PlannedShard:
 
 @dataclass(frozen=True, slots=True)
 class WarmupPlan:
-    """A layout and the node of each of its shards."""
+    """A layout, the node of each of its shards, and how many bytes of each may be touched into its node's memory."""
 
     layout: int
     shards: tuple[PlannedShard, ...]
+    touch_limits: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the durable boundary."""
-        return {"layout": self.layout, "nodes": [s.node for s in self.shards]}
+        return {
+            "layout": self.layout,
+            "nodes": [s.node for s in self.shards],
+            "touch_limits": list(self.touch_limits),
+        }
+
+
+class Verdict(StrEnum):
+    """Whether a database fits on a cluster."""
+
+    FITS = "fits"
+    NOT_SHARDED = "database_not_sharded"
+    NO_NODES = "no_nodes"
+    CLUSTER_TOO_SMALL = "cluster_too_small"
+    NODE_SKU_TOO_SMALL = "node_sku_too_small"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a database fits, with the numbers, and what to do when it does not.
+
+    Attributes:
+        plan: where its shards would go; None when it does not fit.
+        nodes_needed: number of nodes that would do; None where more of the same nodes do not help.
+        shards_advised: number of shards to prepare, where that is what is missing.
+    """
+
+    verdict: Verdict
+    message: str = ""
+    hint: str = ""
+    plan: WarmupPlan | None = None
+    nodes_needed: int | None = None
+    shards_advised: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {
+            "verdict": self.verdict.value,
+            "message": self.message,
+            "hint": self.hint,
+            "layout": self.plan.layout if self.plan else None,
+            "nodes_needed": self.nodes_needed,
+            "shards_advised": self.shards_advised,
+        }
 
 
 def read_node(obj: Mapping[str, Any], held_bytes: int = 0) -> NodeView:
@@ -127,46 +159,78 @@ def plan_warmup(
     layouts: Mapping[int, Sequence[int]],
     nodes: Sequence[NodeView],
     placed: Mapping[int, str] | None = None,
+    in_use: int | None = None,
 ) -> WarmupPlan:
-    """Choose the layout and place its shards.
-
-    The smallest prepared layout with at least max(nodes, database / budget) shards whose shards fit is taken; where
-    no such layout fits, the largest of the others that does. A shard that already lies on a usable node stays there,
-    unless the rest would then not fit.
-
-    Args:
-        database: its name, for messages.
-        layouts: number of shards -> bytes of each shard, in order.
-        nodes: all nodes of the cluster.
-        placed: shard -> node where it lies today (of the layout in use), if any.
+    """Choose the layout and place its shards, as `fit_database` does.
 
     Raises:
         PermanentError: ``database_not_sharded``, ``no_nodes``, ``cluster_too_small`` or ``node_sku_too_small``, with
             the numbers.
     """
-    if not layouts:
-        raise PermanentError(
-            "database_not_sharded",
-            f"database {database} has no prepared shards",
-            f"prepare them with POST /api/blast/databases/{database}/shards",
-        )
+    fit = fit_database(database, layouts, nodes, placed, in_use)
+    if fit.plan is None:
+        raise PermanentError(fit.verdict.value, fit.message, fit.hint)
+    return fit.plan
+
+
+def fit_database(
+    database: str,
+    layouts: Mapping[int, Sequence[int]],
+    nodes: Sequence[NodeView],
+    placed: Mapping[int, str] | None = None,
+    in_use: int | None = None,
+) -> Fit:
+    """Whether a database fits on the nodes, in which layout, and where its shards go.
+
+    The smallest prepared layout with at least max(nodes, database / budget) shards whose shards fit is taken; where
+    no such layout fits, the largest of the others that does. The layout in use is taken before all others that are
+    large enough, so that a node that was lost or replaced does not bring all shards anew. A shard that already lies on
+    a usable node stays there, unless the rest would then not fit.
+
+    Args:
+        database: its name, for messages.
+        layouts: number of shards -> bytes of each shard, in order.
+        nodes: all nodes of the cluster, with what other databases hold there.
+        placed: shard -> node where it lies today, if any.
+        in_use: the layout that ``placed`` is of; None is taken for any.
+    """
     usable = candidates(nodes)
+    if not layouts:
+        return _not_sharded(database, len(usable))
     if not usable:
-        raise PermanentError(
-            "no_nodes",
+        return Fit(
+            Verdict.NO_NODES,
             f"the cluster has no ready user node for database {database}",
             "scale the BLAST node pool up, or wait until its nodes are ready",
         )
     total = max(sum(sizes) for sizes in layouts.values())
     largest_budget = max(n.budget_bytes for n in usable)
     wanted = max(len(usable), -(-total // largest_budget) if largest_budget else len(usable))
-    big_enough = sorted(n for n in layouts if n >= wanted)
+    big_enough = sorted((n for n in layouts if n >= wanted), key=lambda n: (n != in_use, n))
     too_few = sorted((n for n in layouts if n < wanted), reverse=True)
     for layout in (*big_enough, *too_few):
-        plan = _place(layouts[layout], usable, placed or {}) or _place(layouts[layout], usable, {})
-        if plan is not None:
-            return WarmupPlan(layout, plan)
-    raise _does_not_fit(database, layouts, usable, total)
+        stays = (placed or {}) if in_use in (None, layout) else {}
+        shards = _place(layouts[layout], usable, stays) or _place(layouts[layout], usable, {})
+        if shards is not None:
+            return Fit(Verdict.FITS, plan=WarmupPlan(layout, shards, _touch_limits(layouts[layout], shards, usable)))
+    return _does_not_fit(database, layouts, usable, total)
+
+
+def _not_sharded(database: str, nodes: int) -> Fit:
+    return Fit(
+        Verdict.NOT_SHARDED,
+        f"database {database} has no prepared shards",
+        f"prepare them with POST /api/blast/databases/{database}/shards",
+        shards_advised=max(1, nodes),
+    )
+
+
+def _touch_limits(sizes: Sequence[int], shards: Sequence[PlannedShard], nodes: Sequence[NodeView]) -> tuple[int, ...]:
+    """Bytes of each shard that its node has room for, once all other shards of the plan are there."""
+    left = {n.name: n.budget_bytes for n in nodes}
+    for planned in shards:
+        left[planned.node] -= sizes[planned.shard]
+    return tuple(left[planned.node] + sizes[planned.shard] + ALIAS_ROOM for planned in shards)
 
 
 def _place(
@@ -195,24 +259,33 @@ def _put(filling: _Filling, shard: int, size: int) -> None:
     filling.free -= size
 
 
-def _does_not_fit(
-    database: str, layouts: Mapping[int, Sequence[int]], nodes: Sequence[NodeView], total: int
-) -> PermanentError:
-    budget = max(n.budget_bytes for n in nodes)
+def _does_not_fit(database: str, layouts: Mapping[int, Sequence[int]], nodes: Sequence[NodeView], total: int) -> Fit:
+    empty = max(n.share_bytes for n in nodes)
     smallest_shard = min(max(sizes) for sizes in layouts.values())
     have = sum(n.budget_bytes for n in nodes)
-    if smallest_shard > budget:
-        return PermanentError(
-            "node_sku_too_small",
-            f"the largest shard of {database} has {smallest_shard} bytes; a node has room for {budget}",
+    held = sum(n.held_bytes for n in nodes)
+    if smallest_shard > empty:
+        return Fit(
+            Verdict.NODE_SKU_TOO_SMALL,
+            f"the largest shard of {database} has {smallest_shard} bytes; a node has room for {empty}",
             "prepare more shards, or use nodes with more memory",
+            shards_advised=-(-total // empty) if empty else None,
         )
-    needed = min(_nodes_needed(sizes, nodes, budget) for sizes in layouts.values() if max(sizes) <= budget)
-    return PermanentError(
-        "cluster_too_small",
-        f"database {database} has {total} bytes; the {len(nodes)} nodes have room for {have}",
-        f"scale the BLAST node pool to {needed} nodes",
+    needed = min(_nodes_needed(sizes, nodes, empty) for sizes in layouts.values() if max(sizes) <= empty)
+    return Fit(
+        Verdict.CLUSTER_TOO_SMALL,
+        f"database {database} has {total} bytes; the {len(nodes)} nodes have room for {have}{_besides(held)}",
+        f"scale the BLAST node pool to {needed} nodes" + _or_release(held),
+        nodes_needed=needed,
     )
+
+
+def _besides(held: int) -> str:
+    return f" besides the {held} bytes that other databases hold" if held else ""
+
+
+def _or_release(held: int) -> str:
+    return ", or release another database" if held else ""
 
 
 def _nodes_needed(sizes: Sequence[int], nodes: Sequence[NodeView], budget: int) -> int:

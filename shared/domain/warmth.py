@@ -1,46 +1,22 @@
-"""How warm a database is: phases, percent, ETA and state, derived from Jobs, pods and log tails on every read.
+"""How warm a database is: percent, ETA and state, derived from Jobs, pods, logs and the residency probe on every read.
 
 The Jobs are the state; nothing is stored. Phases, labels and percentages: docs/kubernetes.md, "Warmup".
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.manifests import LAYOUT, SOURCE_VERSION
-from shared.domain.snapshot import ClusterSnapshot, JobState, JobView, PodView
+from shared.domain.manifests import LAYOUT
+from shared.domain.residency import Residency, ShardResidency
+from shared.domain.shard_phases import LABELS, ShardPhase, ShardStatus, shard_status
+from shared.domain.snapshot import ClusterSnapshot, JobState, JobView
 from shared.domain.times import format_time
 
-MARKER = "ELB_PHASE "
-"""What a machine-readable line of the warmup script begins with; JSON follows."""
-
-
-class ShardPhase(StrEnum):
-    """What one shard is doing."""
-
-    FAILED = "failed"
-    TOUCHING_MEMORY = "touching_memory"
-    VERIFYING_DB = "verifying_db"
-    COPYING_FILES = "copying_files"
-    STARTING = "starting"
-    WAITING = "waiting"
-    COMPLETED = "completed"
-
-
-LABELS = {
-    ShardPhase.WAITING: "Waiting for container",
-    ShardPhase.STARTING: "Starting warmup",
-    ShardPhase.COPYING_FILES: "Copying files to node disk",
-    ShardPhase.VERIFYING_DB: "Verifying local BLAST DB",
-    ShardPhase.TOUCHING_MEMORY: "Touching files into RAM",
-    ShardPhase.COMPLETED: "Warm on node",
-    ShardPhase.FAILED: "Failed",
-}
 _ACTIVE_ORDER = [phase for phase in ShardPhase if phase is not ShardPhase.COMPLETED]
 
 
@@ -50,108 +26,22 @@ class Warmth(StrEnum):
     COLD = "cold"
     LOADING = "loading"
     READY = "ready"
+    COOLED = "cooled"
     STALE = "stale"
     FAILED = "failed"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class ShardStatus:
-    """One shard of a warmup."""
-
-    shard: int
-    phase: ShardPhase
-    percent: float
-    node: str
-    pod: str
-    message: str
-    last_log: str
-    source_version: str
-
-
-def parse_log(text: str) -> tuple[Mapping[str, Any] | None, str]:
-    """The last phase marker of a log tail and its last line for people.
-
-    A shard's phase is that of its *last* marker: an error followed by a success is not a failure.
-    """
-    marker: Mapping[str, Any] | None = None
-    last_line = ""
-    for line in text.splitlines():
-        if line.startswith(MARKER):
-            try:
-                parsed = json.loads(line[len(MARKER) :])
-            except ValueError:  # a marker cut by the tail's limit: the one before it still holds
-                continue
-            if isinstance(parsed, dict) and isinstance(parsed.get("phase"), str):
-                marker = parsed
-        elif line.strip():
-            last_line = line.strip()[:500]
-    return marker, last_line
-
-
-def _phase(name: object) -> ShardPhase | None:
-    return ShardPhase(name) if isinstance(name, str) and name in set(ShardPhase) else None
-
-
-def _percent(phase: ShardPhase | None, marker: Mapping[str, Any]) -> float:
-    """Percent of one shard. A marker that says ``failed`` has in ``during`` the phase that it happened in."""
-    done, total = (n if isinstance(n, int) else 0 for n in (marker.get("done"), marker.get("total")))
-    part = min(1.0, max(0.0, done / total)) if total > 0 else 0.0
-    match phase:
-        case ShardPhase.COPYING_FILES:
-            return 70 * part
-        case ShardPhase.VERIFYING_DB:
-            return 75.0
-        case ShardPhase.TOUCHING_MEMORY:
-            return 80 + 20 * part
-        case ShardPhase.COMPLETED:
-            return 100.0
-        case ShardPhase.FAILED if (during := _phase(marker.get("during"))) is not ShardPhase.FAILED:
-            return _percent(during, marker)
-        case _:
-            return 0.0
-
-
-def shard_status(job: JobView, pods: Sequence[PodView], log: str) -> ShardStatus:
-    """What one shard is doing.
-
-    Args:
-        job: its warmup Job.
-        pods: the Job's pods, newest first, without those being deleted; only the newest counts.
-        log: the tail of the newest pod's log.
-    """
-    marker, last_line = parse_log(log)
-    reported = _phase(marker["phase"]) if marker else None
-    pod = pods[0] if pods else None
-    percent = _percent(reported, marker or {})
-    if job.state is JobState.SUCCEEDED:
-        phase, percent = ShardPhase.COMPLETED, 100.0
-    elif job.state is JobState.FAILED:
-        phase, percent = ShardPhase.FAILED, min(percent, 99.0)
-    elif pod is None or pod.phase == "Pending":
-        phase, percent = ShardPhase.WAITING, 0.0
-    elif reported is None or reported in (ShardPhase.COMPLETED, ShardPhase.FAILED):
-        # The pod said how it ended; that counts only once the Job says it too.
-        phase = ShardPhase.TOUCHING_MEMORY if reported is ShardPhase.COMPLETED else ShardPhase.STARTING
-        percent = min(percent, 99.0) if reported is ShardPhase.COMPLETED else 0.0
-    else:
-        phase = reported
-    message = str((marker or {}).get("message") or (pod.why_waiting if pod else "") or job.message)
-    return ShardStatus(
-        shard=int(job.labels.get("shard") or 0),
-        phase=phase,
-        percent=percent,
-        node=(pod.node if pod else "") or job.node,
-        pod=pod.name if pod else "",
-        message=message,
-        last_log=last_line,
-        source_version=job.annotations.get(SOURCE_VERSION, ""),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class WarmupStatus:
-    """A database's warmth on a cluster."""
+    """A database's warmth on a cluster.
+
+    Attributes:
+        total_jobs: shards that there are or will be.
+        finished_at: when the last Job ended; None while one has not.
+        layout: number of shards of the layout in use.
+        stale_reason: why it is stale or has cooled.
+    """
 
     database: str
     state: Warmth
@@ -189,6 +79,28 @@ class WarmupStatus:
             return None
         return round(self.elapsed_seconds * (100 - self.progress_pct) / self.progress_pct, 1)
 
+    @property
+    def measured(self) -> tuple[ShardResidency, ...]:
+        """The shards of which it is known what is in memory."""
+        return tuple(s.residency for s in self.shards if s.residency and s.residency.resident_bytes is not None)
+
+    @property
+    def residency(self) -> dict[str, Any] | None:
+        """Bytes in memory of the shards that were measured, and the oldest measurement's time; None without any."""
+        if not self.measured:
+            return None
+        return {
+            "bytes": sum(m.bytes for m in self.measured),
+            "resident_bytes": sum(m.resident_bytes or 0 for m in self.measured),
+            "shards_measured": len(self.measured),
+            "measured_at": format_time(min(m.at for m in self.measured)),
+        }
+
+    @property
+    def unmeasured(self) -> str:
+        """Why it is not known of every shard what is in memory; empty when it is."""
+        return next((s.unmeasured for s in self.shards if s.unmeasured), "")
+
     def to_dict(self) -> dict[str, Any]:
         """The row of ``/api/monitor/aks/warmup-status``."""
         active = next((s for s in self.shards if s.phase is self.active_phase), None)
@@ -213,6 +125,8 @@ class WarmupStatus:
             "total_jobs": self.total_jobs,
             "shards": self.layout,
             "source_version": next((s.source_version for s in self.shards), None),
+            "residency": self.residency,
+            "residency_reason": self.unmeasured or None,
             "stale_reason": self.stale_reason or None,
             "observed_at": format_time(self.observed_at),
             "stale": False,
@@ -229,6 +143,8 @@ def _pod_status(shard: ShardStatus) -> dict[str, Any]:
         "pod": shard.pod,
         "message": shard.message,
         "last_log": shard.last_log,
+        "bytes": shard.residency.bytes if shard.residency else None,
+        "resident_bytes": shard.residency.resident_bytes if shard.residency else None,
     }
 
 
@@ -238,6 +154,7 @@ def warmup_status(
     logs: Mapping[str, str],
     ready_nodes: frozenset[str],
     current_version: str | None = None,
+    residency: Residency | None = None,
 ) -> WarmupStatus:
     """Derive a database's warmth from a snapshot.
 
@@ -246,15 +163,18 @@ def warmup_status(
         logs: pod name -> tail of its log; all shards' logs, not the first few.
         ready_nodes: nodes that exist and are Ready.
         current_version: the source version that storage has now; None when it is not known.
+        residency: what the probes said; without it nothing is known to have cooled.
     """
     jobs = sorted(_of_newest_layout(snapshot), key=lambda j: int(j.labels.get("shard") or 0))
     shards = []
     for job in jobs:
         pods = snapshot.pods_of(job)
-        shards.append(shard_status(job, pods, logs.get(pods[0].name, "") if pods else ""))
+        shard = shard_status(job, pods, logs.get(pods[0].name, "") if pods else "")
+        shards.append(_measured(shard, job, database, residency) if residency else shard)
     layout = max((int(j.annotations.get(LAYOUT) or 0) for j in jobs), default=0)
     state, reason = _state(jobs, shards, layout, ready_nodes, current_version)
     starts = [j.started_at for j in jobs if j.started_at]
+    ended = all(j.state in (JobState.SUCCEEDED, JobState.FAILED) for j in jobs)
     ends = [j.completed_at for j in jobs if j.completed_at]
     return WarmupStatus(
         database=database,
@@ -262,11 +182,30 @@ def warmup_status(
         shards=tuple(shards),
         total_jobs=max(layout, len(jobs)),
         started_at=min(starts, default=None),
-        finished_at=max(ends) if state is Warmth.READY and ends else None,
+        finished_at=max(ends) if ended and ends else None,
         observed_at=snapshot.observed_at,
         layout=layout,
         stale_reason=reason,
     )
+
+
+def _measured(shard: ShardStatus, job: JobView, database: str, residency: Residency) -> ShardStatus:
+    """The shard with what the probe of its node says of it, if that was measured after it was warmed."""
+    if shard.phase is not ShardPhase.COMPLETED:
+        return shard
+    node = residency.nodes.get(shard.node)
+    if node is None:
+        return replace(shard, unmeasured=residency.why_unknown(shard.node))
+    if job.completed_at is not None and node.at <= job.completed_at:
+        return replace(shard, unmeasured=f"node {shard.node} was not measured since the shard was warmed")
+    if database not in node.databases:  # somebody has removed the folder
+        return replace(shard, residency=ShardResidency(0, 0, missing=1, version="", at=node.at))
+    found = residency.of_shard(shard.node, database, int(job.annotations.get(LAYOUT) or 0), shard.shard)
+    if found is None or found.version != shard.source_version:
+        return replace(shard, unmeasured=f"node {shard.node} has no list of this shard's files")
+    if found.resident_bytes is None:
+        return replace(shard, unmeasured=f"node {shard.node} could not be measured in time")
+    return replace(shard, residency=found)
 
 
 def _of_newest_layout(snapshot: ClusterSnapshot) -> list[JobView]:
@@ -296,4 +235,14 @@ def _state(
     if gone:
         return Warmth.STALE, f"node {', '.join(gone)} is gone or not ready"
     ready = len(jobs) >= max(layout, 1) and all(j.state is JobState.SUCCEEDED for j in jobs)
-    return (Warmth.READY if ready else Warmth.LOADING), ""
+    if not ready:
+        return Warmth.LOADING, ""
+    cooled = [s for s in shards if s.residency and s.residency.is_resident is False]
+    return (Warmth.COOLED, "; ".join(map(_why_cooled, cooled))) if cooled else (Warmth.READY, "")
+
+
+def _why_cooled(shard: ShardStatus) -> str:
+    measured = shard.residency
+    if measured is None or measured.missing:
+        return f"files of shard {shard.shard} are gone from the disk of node {shard.node}"
+    return f"{measured.resident_bytes} of {measured.bytes} bytes of shard {shard.shard} are in memory of {shard.node}"

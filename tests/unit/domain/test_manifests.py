@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.manifests import BlastJob, PodSize, WarmupJob, literal, scripts_config_map
+from shared.domain.manifests import BlastJob, PodSize, literal, scripts_config_map
 from shared.domain.snapshot import read_job
+from shared.domain.warm_manifests import CleanJob, WarmupJob
 from tests.unit.domain.objects import JOB_ID
 
 BLAST = BlastJob(
@@ -151,6 +152,15 @@ def test_the_warmup_job() -> None:
         "spec": {
             "backoffLimit": 1,
             "activeDeadlineSeconds": 3600,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"containerName": "warmup", "operator": "In", "values": [65, 66, 67, 68, 69]},
+                    },
+                ]
+            },
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},
                 "spec": {
@@ -200,6 +210,64 @@ def test_the_warmup_job() -> None:
 
 def test_the_warmup_job_of_a_plain_name() -> None:
     assert replace(WARMUP, database="resfinder").name == "warm-resfinder-03"
+
+
+def test_a_warmup_job_says_which_warmup_made_it() -> None:
+    manifest = replace(WARMUP, made_by="warmup-1").manifest()
+    assert manifest["metadata"]["annotations"]["elb-control/made-by"] == "warmup-1"
+
+
+def test_the_clean_up_job() -> None:
+    job = CleanJob("resfinder", "aks-blast-000001", "ncbi/elb:1.4.0", PodSize(1, 0.25, 1), "release-1")
+    labels = {"app": "elb-cache-clean", "db": "resfinder", "app.kubernetes.io/managed-by": "elb-control-plane"}
+    annotations = {"elb-control/made-by": "release-1"}
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+    assert job.manifest() == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "elb-cache-clean-resfinder-aks-blast-000001",
+            "labels": labels,
+            "annotations": annotations,
+        },
+        "spec": {
+            "backoffLimit": 1,
+            "activeDeadlineSeconds": 300,
+            "ttlSecondsAfterFinished": 600,
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 5,
+                    "tolerations": [*TOLERATED, cordoned],
+                    "affinity": PINNED,
+                    "containers": [
+                        {
+                            "name": "clean",
+                            "image": "ncbi/elb:1.4.0",
+                            "command": ["/bin/bash", "/scripts/clean.sh"],
+                            "env": [{"name": "ELB_DB", "value": "resfinder"}],
+                            "resources": {
+                                "requests": {"cpu": "1", "memory": "256Mi"},
+                                "limits": {"memory": "1024Mi", "cpu": "2"},
+                            },
+                            "volumeMounts": [
+                                {"name": "blastdb", "mountPath": "/blast/blastdb"},
+                                {"name": "scripts", "mountPath": "/scripts", "readOnly": True},
+                            ],
+                            "securityContext": UNPRIVILEGED,
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "blastdb", "hostPath": {"path": "/workspace/blast", "type": "DirectoryOrCreate"}},
+                        SCRIPTS,
+                    ],
+                },
+            },
+        },
+    }
 
 
 class TestScriptsConfigMap:

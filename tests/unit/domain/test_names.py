@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from shared.domain.names import blast_job_name, label_value, object_name, plain_name, warmup_job_name
+from shared.domain.names import blast_job_name, clean_job_name, label_value, object_name, plain_name, warmup_job_name
 
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -117,3 +117,30 @@ def test_a_name_shows_what_it_is() -> None:
     assert re.fullmatch(r"blastn-core-nt-b041-s02-[0-9a-f]{10}", name)
     assert blast_job_name("blastn", "core_nt", 2, 41, "job-a", 1) == name
     assert blast_job_name("blastn", "core_nt", 2, 41, "job-a", 2) != name
+
+
+PREFIX = "elb-cache-clean-"
+
+
+@pytest.mark.parametrize(
+    ("database", "node", "expected"),
+    [
+        ("nt", "aks-blast-1234-vmss000000", "elb-cache-clean-nt-aks-blast-1234-vmss000000"),
+        ("nt", "n" * (62 - len(PREFIX) - 3), f"{PREFIX}nt-{'n' * (62 - len(PREFIX) - 3)}"),
+        ("nt", "n" * (63 - len(PREFIX) - 3), f"{PREFIX}nt-{'n' * (63 - len(PREFIX) - 3)}"),
+        ("nt", "n" * (64 - len(PREFIX) - 3), r"elb-cache-clean-nt-n+-[0-9a-f]{10}"),
+        ("core_nt", "node-a", r"elb-cache-clean-core-nt-node-a-[0-9a-f]{10}"),
+        ("a-b", "c", r"elb-cache-clean-a-b-c-[0-9a-f]{10}"),
+        ("x" * 300, "y" * 300, r"elb-cache-clean-x+-[0-9a-f]{10}"),
+        ("", "", r"elb-cache-clean-[0-9a-f]{10}"),
+    ],
+)
+def test_a_clean_up_job_is_named_after_database_and_node(database: str, node: str, expected: str) -> None:
+    name = clean_job_name(database, node)
+    assert re.fullmatch(expected, name), name
+    assert len(name) <= 63
+
+
+def test_no_two_clean_up_jobs_share_a_name() -> None:
+    words = ("a", "a-b", "b", "b-c", "c", "a_b", "A", "x" * 60)
+    assert len({clean_job_name(database, node) for database in words for node in words}) == len(words) ** 2

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import PermanentError
-from shared.domain.planner import NodeView, WarmupPlan, candidates, parse_quantity, plan_warmup, read_node
+from shared.domain.planner import (
+    ALIAS_ROOM,
+    Fit,
+    NodeView,
+    Verdict,
+    WarmupPlan,
+    candidates,
+    fit_database,
+    plan_warmup,
+    read_node,
+)
+from shared.domain.quantities import parse_quantity
 
 GIB = 2**30
 
@@ -162,7 +173,34 @@ class TestLayout:
         assert "/api/blast/databases/db/shards" in refused.value.hint
 
     def test_as_plain_data(self) -> None:
-        assert plan_warmup("db", {2: [1, 1]}, nodes(2)).to_dict() == {"layout": 2, "nodes": ["n0", "n1"]}
+        assert plan_warmup("db", {2: [1, 1]}, nodes(2)).to_dict() == {
+            "layout": 2,
+            "nodes": ["n0", "n1"],
+            "touch_limits": [100 + ALIAS_ROOM, 100 + ALIAS_ROOM],
+        }
+
+    def test_the_one_in_use_stays_when_a_node_is_lost(self) -> None:
+        """Without that, three nodes would take the layout of 3 and bring every shard anew."""
+        layouts = {3: [30] * 3, 4: [30] * 4}
+        before = {0: "n0", 1: "n1", 2: "n2", 3: "gone"}
+        assert plan_warmup("db", layouts, nodes(3)).layout == 3
+        plan = plan_warmup("db", layouts, nodes(3), before, in_use=4)
+        assert (plan.layout, places(plan)[:3]) == (4, ["n0", "n1", "n2"])
+
+    def test_the_one_in_use_gives_way_to_more_nodes_and_when_it_is_not_prepared_any_more(self) -> None:
+        assert plan_warmup("db", {2: [30] * 2, 4: [15] * 4}, nodes(4), {0: "n0", 1: "n1"}, in_use=2).layout == 4
+        assert plan_warmup("db", {2: [30] * 2}, nodes(2), {0: "n0"}, in_use=8).layout == 2
+
+    def test_where_the_shards_of_another_layout_lie_says_nothing(self) -> None:
+        before = {0: "n3", 1: "n2"}
+        assert places(plan_warmup("db", {4: [10] * 4}, nodes(4), before, in_use=2)) == ["n0", "n1", "n2", "n3"]
+
+    def test_a_shard_may_fill_what_its_node_has_left(self) -> None:
+        pool = [node("a", 100), node("b", 100, held_bytes=30)]
+        plan = plan_warmup("db", {3: [40, 40, 20]}, pool)
+        limits = dict(zip(places(plan), plan.touch_limits, strict=True))
+        assert places(plan) == ["a", "b", "a"]
+        assert plan.touch_limits == (80 + ALIAS_ROOM, 70 + ALIAS_ROOM, 60 + ALIAS_ROOM), limits
 
 
 class TestPlacement:
@@ -217,7 +255,14 @@ class TestDoesNotFit:
         assert error.message == "the largest shard of db has 250 bytes; a node has room for 100"
 
     def test_nodes_that_other_databases_fill(self) -> None:
-        assert self.refusal({1: [10]}, [node("a", 100, held_bytes=100)]).code == "node_sku_too_small"
+        """The node is large enough; it is only full."""
+        error = self.refusal({1: [10]}, [node("a", 100, held_bytes=100)])
+        assert error.code == "cluster_too_small"
+        assert error.message == (
+            "database db has 10 bytes; the 1 nodes have room for 0 besides the 100 bytes that other databases hold"
+        )
+        assert error.hint == "scale the BLAST node pool to 2 nodes, or release another database"
+        assert plan_warmup("db", {1: [10]}, [node("a", 100, held_bytes=100), node("b")])
 
     @pytest.mark.parametrize(
         ("layouts", "count", "needed"),
@@ -240,3 +285,33 @@ class TestDoesNotFit:
     def test_at_the_limit_and_just_beyond_it(self) -> None:
         assert places(plan_warmup("db", {2: [100, 100]}, nodes(2))) == ["n0", "n1"]
         assert self.refusal({2: [100, 101]}, nodes(2)).code == "node_sku_too_small"
+
+
+class TestFit:
+    """The verdict of a row: the numbers, and what to do."""
+
+    @pytest.mark.parametrize(
+        ("layouts", "pool", "expected"),
+        [
+            ({2: [50, 50]}, nodes(2), {"verdict": "fits", "layout": 2}),
+            ({}, nodes(3), {"verdict": "database_not_sharded", "shards_advised": 3}),
+            ({}, [], {"verdict": "database_not_sharded", "shards_advised": 1}),
+            ({2: [50, 50]}, [], {"verdict": "no_nodes"}),
+            ({4: [100] * 4}, nodes(3), {"verdict": "cluster_too_small", "nodes_needed": 4}),
+            ({1: [500]}, nodes(2), {"verdict": "node_sku_too_small", "shards_advised": 5}),
+            ({1: [500]}, nodes(2, 0), {"verdict": "node_sku_too_small"}),
+        ],
+    )
+    def test_verdicts(self, layouts: dict[int, list[int]], pool: list[NodeView], expected: dict[str, Any]) -> None:
+        shown = fit_database("db", layouts, pool).to_dict()
+        absent = {"layout": None, "nodes_needed": None, "shards_advised": None}
+        assert {key: shown[key] for key in ("verdict", *absent)} == absent | expected
+        assert bool(shown["hint"]) == bool(shown["message"]) == (expected["verdict"] != "fits")
+
+    def test_says_the_same_as_the_plan(self) -> None:
+        pool, layouts = nodes(3), {4: [100] * 4}
+        with pytest.raises(PermanentError) as refused:
+            plan_warmup("db", layouts, pool)
+        found = fit_database("db", layouts, pool)
+        assert found == Fit(Verdict.CLUSTER_TOO_SMALL, refused.value.message, refused.value.hint, nodes_needed=4)
+        assert refused.value.code == found.verdict

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.domain.warmth import LABELS, ShardPhase, Warmth, WarmupStatus, parse_log, warmup_status
-from tests.unit.domain.objects import COMPLETE, FAILED, Json, ago, condition, job, pod, snapshot
+from shared.domain.residency import DatabaseResidency, NodeResidency, Residency, ShardResidency
+from shared.domain.shard_phases import LABELS, ShardPhase, parse_log
+from shared.domain.warmth import Warmth, WarmupStatus, warmup_status
+from tests.unit.domain.objects import COMPLETE, FAILED, NOW, Json, ago, condition, job, pod, snapshot
 
 NODES = frozenset({"n0", "n1", "n2"})
 
@@ -47,9 +50,10 @@ def status(
     logs: dict[int, str] | None = None,
     nodes: frozenset[str] = NODES,
     version: str | None = None,
+    residency: Residency | None = None,
 ) -> WarmupStatus:
     named = {f"warm-db-{index:02d}-pod": text for index, text in (logs or {}).items()}
-    return warmup_status("db", snapshot(jobs, pods), named, nodes, version)
+    return warmup_status("db", snapshot(jobs, pods), named, nodes, version, residency)
 
 
 def one(log: str, phase: str = "Running", **fields: Any) -> WarmupStatus:
@@ -284,6 +288,152 @@ class TestState:
         assert (found.state, found.layout, found.total_jobs) == (Warmth.LOADING, 4, 4)
 
 
+class TestCases:
+    """What was once shown wrongly, case by case."""
+
+    def test_ten_shards_one_done_and_the_rest_nearly(self) -> None:
+        """The remaining time comes from the percent, not from the count of finished shards: that would say 900 s."""
+        nearly = line("touching_memory", 75, 100)
+        jobs = [warm(0, layout=10), *(running(index, layout=10) for index in range(1, 10))]
+        pods = [pod_of(index) for index in range(1, 10)]
+        found = status(jobs, pods, dict.fromkeys(range(1, 10), nearly))
+        assert (found.progress_pct, found.elapsed_seconds) == (95.5, 100)
+        assert found.estimated_remaining_seconds == pytest.approx(100 * 4.5 / 95.5, abs=0.1)
+
+    @pytest.mark.parametrize("version", [None, "v1", "v2"])
+    @pytest.mark.parametrize("phase", ["Pending", "Running", "Succeeded", "Failed"])
+    def test_two_source_versions_stay_stale_with_pods(self, phase: str, version: str | None) -> None:
+        jobs = [warm(0), warm(1, version="v2")]
+        pods = [pod_of(0, phase), pod_of(1, phase)]
+        assert status(jobs, pods, {0: line("completed", 1, 1)}, version=version).state is Warmth.STALE
+
+    def test_pods_gone_and_jobs_failed_is_failed(self) -> None:
+        found = status([shard(0, FAILED, failed=2), shard(1, FAILED, failed=2)])
+        assert (found.state, found.active_phase) == (Warmth.FAILED, ShardPhase.FAILED)
+        assert found.to_dict()["active_message"] == "Job has reached the specified backoff limit"
+
+    def test_pods_gone_and_jobs_succeeded_is_ready(self) -> None:
+        assert status([warm(0), warm(1)], []).state is Warmth.READY
+
+    def test_only_a_pod_that_is_being_deleted(self) -> None:
+        leaving = pod_of(0, deleting=True)
+        found = status([running(0, layout=1)], [leaving], {0: line("touching_memory", 5, 10)})
+        assert (found.active_phase, found.progress_pct) == (ShardPhase.WAITING, 0)
+
+    def test_twenty_shards_all_of_them_read(self) -> None:
+        jobs = [running(index, layout=20) for index in range(20)]
+        pods = [pod_of(index) for index in range(20)]
+        logs = dict.fromkeys(range(19), line("touching_memory", 50, 100)) | {19: line("copying_files", 0, 100)}
+        found = status(jobs, pods, logs)
+        assert found.progress_pct == round(19 * 90 / 20, 1)
+        assert found.to_dict()["phase_counts"]["copying_files"] == 1
+
+    def test_verifying_and_touching_are_never_below_copying(self) -> None:
+        """Whatever their markers count: the last look at one phase, the first at the next."""
+        steps = [("starting", 0), ("copying_files", 0), ("copying_files", 10), ("verifying_db", 0)]
+        steps += [("touching_memory", 0), ("touching_memory", 10)]
+        seen = [one(line(phase, done, 10 if phase != "verifying_db" else 0)).progress_pct for phase, done in steps]
+        assert seen == sorted(seen) == [0, 0, 70, 75, 80, 100]
+
+    def test_elapsed_stops_with_the_last_job_also_when_it_failed(self) -> None:
+        jobs = [shard(0, FAILED, completed=ago(seconds=60)), warm(1, completed=ago(seconds=40))]
+        assert status(jobs).elapsed_seconds == 60
+        assert status([*jobs, running(2, layout=3)]).elapsed_seconds == 100
+
+
+def measured(*resident: int | None, seconds_ago: float = 1, missing: int = 0, version: str = "v1") -> Residency:
+    """Shards of 1000 bytes, number n on node n, of which so many bytes are in memory."""
+    at = NOW - timedelta(seconds=seconds_ago)
+    return Residency(
+        {
+            f"n{index}": NodeResidency(
+                at,
+                {"db": DatabaseResidency(1000, n, {(2, index): ShardResidency(1000, n, missing, version, at)})},
+            )
+            for index, n in enumerate(resident)
+        }
+    )
+
+
+class TestResidency:
+    """Warm is what is in memory, where that is known."""
+
+    @pytest.mark.parametrize(
+        ("residency", "state", "reason"),
+        [
+            (measured(1000, 1000), Warmth.READY, ""),
+            (measured(900, 1000), Warmth.READY, ""),
+            (measured(899, 1000), Warmth.COOLED, "899 of 1000 bytes of shard 0 are in memory of n0"),
+            (
+                measured(0, 5),
+                Warmth.COOLED,
+                "0 of 1000 bytes of shard 0 are in memory of n0; 5 of 1000 bytes of shard 1 are in memory of n1",
+            ),
+            (measured(1000, 1000, missing=1), Warmth.COOLED, "files of shard 0 are gone from the disk of node n0"),
+            (
+                Residency({"n0": NodeResidency(NOW)}),
+                Warmth.COOLED,
+                "files of shard 0 are gone from the disk of node n0",
+            ),
+        ],
+    )
+    def test_what_was_measured(self, residency: Residency, state: Warmth, reason: str) -> None:
+        found = status([warm(0), warm(1)], version="v1", residency=residency)
+        assert found.state is state
+        assert found.stale_reason.startswith(reason)
+        assert bool(found.stale_reason) == bool(reason)
+
+    @pytest.mark.parametrize(
+        ("residency", "why"),
+        [
+            (None, ""),
+            (Residency(), "no probe runs on node n0"),
+            (
+                Residency(reason="the probes could not be listed: no answer"),
+                "the probes could not be listed: no answer",
+            ),
+            (Residency(unknown={"n0": "the probe's last line is 200 s old"}), "the probe's last line is 200 s old"),
+            (measured(0, 0, seconds_ago=10), "node n0 was not measured since the shard was warmed"),
+            (measured(0, 0, seconds_ago=60), "node n0 was not measured since the shard was warmed"),
+            (measured(None, None), "node n0 could not be measured in time"),
+            (measured(0, 0, version="v0"), "node n0 has no list of this shard's files"),
+        ],
+    )
+    def test_what_was_not_measured_is_warm_by_its_jobs(self, residency: Residency | None, why: str) -> None:
+        found = status([warm(0), warm(1)], version="v1", residency=residency)
+        shown = found.to_dict()
+        assert (found.state, shown["residency"], shown["residency_reason"]) == (Warmth.READY, None, why or None)
+
+    def test_one_shard_that_is_known_to_have_cooled_is_enough(self) -> None:
+        one_node = Residency({"n1": measured(0, 0).nodes["n1"]}, {"n0": "the probe is being started"})
+        found = status([warm(0), warm(1)], residency=one_node)
+        assert found.state is Warmth.COOLED
+        assert found.unmeasured == "the probe is being started"
+
+    def test_bytes_are_shown_per_database_and_shard(self) -> None:
+        shown = status([warm(0), warm(1)], residency=measured(1000, 950)).to_dict()
+        assert shown["residency"] == {
+            "bytes": 2000,
+            "resident_bytes": 1950,
+            "shards_measured": 2,
+            "measured_at": "2026-03-04T11:59:59.000Z",
+        }
+        assert [(p["bytes"], p["resident_bytes"]) for p in shown["pod_statuses"]] == [(1000, 1000), (1000, 950)]
+
+    @pytest.mark.parametrize(
+        ("jobs", "nodes", "state"),
+        [
+            ([warm(0), running(1)], NODES, Warmth.LOADING),
+            ([warm(0), shard(1, FAILED)], NODES, Warmth.FAILED),
+            ([warm(0), warm(1, version="v2")], NODES, Warmth.STALE),
+            ([warm(0), warm(1)], frozenset({"n0"}), Warmth.STALE),
+            ([], NODES, Warmth.COLD),
+        ],
+    )
+    def test_says_nothing_of_what_is_not_warm(self, jobs: list[Json], nodes: frozenset[str], state: Warmth) -> None:
+        assert status(jobs, nodes=nodes, residency=measured(0, 0)).state is state
+
+
 def test_as_the_api_shows_it() -> None:
     jobs = [warm(0, layout=3), running(1, layout=3), shard(2, FAILED, layout=3)]
     pods = [pod_of(0, "Succeeded"), pod_of(1), pod_of(2, "Failed")]
@@ -313,6 +463,8 @@ def test_as_the_api_shows_it() -> None:
         "total_jobs": 3,
         "shards": 3,
         "source_version": "v1",
+        "residency": None,
+        "residency_reason": None,
         "stale_reason": None,
         "observed_at": "2026-03-04T12:00:00.000Z",
         "stale": False,
@@ -326,6 +478,8 @@ def test_as_the_api_shows_it() -> None:
         "pod": "warm-db-01-pod",
         "message": "",
         "last_log": "hello",
+        "bytes": None,
+        "resident_bytes": None,
     }
     json.dumps(shown)
 

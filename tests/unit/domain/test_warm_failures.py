@@ -1,0 +1,76 @@
+"""Each cause of a failed warmup has its code and its own advice, and what may still end well is not given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.warm_failures import failure_of, given_up, subnet_of
+
+Json = dict[str, Any]
+
+
+@pytest.mark.proves("W4")
+@pytest.mark.parametrize(
+    ("message", "code", "advice"),
+    [
+        ("storage_role_missing: the role is missing", "storage_role_missing", "Storage Blob Data Reader"),
+        ("storage_firewall: not allowed", "storage_firewall", "allow subnet nodes in the storage account"),
+        ("disk_full: 3 bytes", "disk_full", "larger disks"),
+        ("bad_database: refused", "bad_database", "upload the database's files again"),
+        ("node_memory_full: 3 bytes", "node_memory_full", "more memory"),
+        ("download_failed: exit code 1", "download_failed", "last log lines"),
+        ("ImagePullBackOff: Back-off pulling image", "image_pull_failed", "AcrPull"),
+        ("BackoffLimitExceeded", "warmup_failed", "shards' messages"),
+        ("Image: cannot be read", "warmup_failed", "shards' messages"),
+        ("", "warmup_failed", "shards' messages"),
+    ],
+)
+def test_a_cause_has_its_code_and_its_advice(message: str, code: str, advice: str) -> None:
+    error = failure_of("db", {"active_message": message, "subnet": "subnet nodes", "active_last_log": "last"})
+    assert error["code"] == code
+    assert advice in error["hint"]
+    assert error["message"].startswith("database db could not be warmed: ")
+    assert error["log_tail"] == "last"
+
+
+def test_role_and_firewall_have_different_advice() -> None:
+    hints = {
+        failure_of("db", {"active_message": f"{c}: x"})["hint"] for c in ("storage_role_missing", "storage_firewall")
+    }
+    assert len(hints) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "code"),
+    [
+        ({"status": "cold"}, 2, None),
+        ({"status": "cold"}, 3, "warmup_removed"),
+        ({"status": "stale", "lost_nodes": ["a"]}, 59, None),
+        ({"status": "stale", "lost_nodes": ["a"]}, 60, "node_lost"),
+        ({"status": "stale", "lost_nodes": []}, 60, "warmup_superseded"),
+        ({"status": "cooled"}, 59, None),
+        ({"status": "cooled"}, 60, "node_memory_full"),
+        ({"status": "loading", "active_message": "ErrImagePull: no"}, 599, None),
+        ({"status": "loading", "active_message": "ErrImagePull: no"}, 600, "image_pull_failed"),
+        ({"status": "loading", "active_message": "copying"}, 4000, None),
+        ({"status": "unknown"}, 4000, None),
+    ],
+)
+def test_it_is_given_up_at_its_limit_and_not_before(status: Json, seconds: int, code: str | None) -> None:
+    error = given_up("db", status, timedelta(seconds=seconds))
+    assert (error["code"] if error else None) == code
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"agentPoolProfiles": [{"vnetSubnetID": "/v/b"}, {"vnetSubnetID": "/v/a"}, {}]}, "subnet /v/a, /v/b"),
+        ({"agentPoolProfiles": [{}], "nodeResourceGroup": "MC_x"}, "the subnet aks-subnet in resource group MC_x"),
+        ({}, "the nodes' subnet"),
+    ],
+)
+def test_the_subnet_is_named_as_far_as_it_is_known(properties: Json, expected: str) -> None:
+    assert subnet_of({"properties": properties}) == expected
