@@ -14,6 +14,7 @@ from local.cluster import deletion
 from local.cluster.clock import Clock
 from local.cluster.controller import Controller
 from local.cluster.daemonsets import DaemonSetController
+from local.cluster.deployments import DeploymentController
 from local.cluster.faults import Calls, Faults
 from local.cluster.garbage import GarbageCollector
 from local.cluster.images import Images
@@ -76,10 +77,12 @@ class Cluster:
             self.store, recorder, self.images, self.pace, list(settings.tools), settings.backoff_seconds
         )
         self.kubelet = Kubelet(around, settings.root)
+        self.deployments = DeploymentController(self.store)
         self.controllers: list[Controller] = [
             Scheduler(self.store),
             JobController(self.store, settings.backoff_seconds),
             DaemonSetController(self.store),
+            self.deployments,
             GarbageCollector(self.store),
         ]
         self.verbs = Verbs(self.store, self.lists)
@@ -206,6 +209,6 @@ class Cluster:
         self.powered = True
         await self.api.start(self.port)
         for node in self.store.listing(NODES):
-            self._join(node["metadata"]["name"])
+            self.start_node(node["metadata"]["name"])  # Ready anew, as kubelets that start report it
         for controller in self.controllers:
             controller.resume()

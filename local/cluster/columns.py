@@ -14,6 +14,7 @@ from local.cluster.clock import parse_stamp
 from local.cluster.kinds import (
     CONFIG_MAPS,
     DAEMON_SETS,
+    DEPLOYMENTS,
     EVENTS,
     JOBS,
     LEASES,
@@ -221,6 +222,14 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("Up-to-date", _counter("updatedNumberScheduled"), kind="integer"),
         Column("Available", _counter("numberAvailable"), kind="integer"),
         Column("Node Selector", lambda obj, _now: _pairs(obj["spec"]["template"]["spec"].get("nodeSelector"))),
+        _AGE,
+        *_TEMPLATE_COLUMNS,
+    ),
+    DEPLOYMENTS: (
+        _NAME,
+        Column("Ready", lambda obj, _now: f"{_status(obj).get('readyReplicas', 0)}/{obj['spec'].get('replicas', 1)}"),
+        Column("Up-to-date", _counter("updatedReplicas"), kind="integer"),
+        Column("Available", _counter("availableReplicas"), kind="integer"),
         _AGE,
         *_TEMPLATE_COLUMNS,
     ),

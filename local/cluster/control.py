@@ -17,6 +17,8 @@ POST   /pods/{ns}/{name}/clip-log  {"keep_bytes": n}: cut the logs to their last
 POST   /power                      {"state": "stopped" | "running"}
 POST   /pace                       {"label_selector", "delay_seconds"}: matching pods wait before their
                                        command; 0 ends that
+POST   /inject                     {"label_selector", "env": {name: value}}: pods that a Deployment makes from
+                                       now on get these too; an empty "env" ends that
 POST   /clock                      {"skew_seconds": n}
 POST   /token                      {"token": "..."}: the old one gets 401 from now on
 POST   /continue/expire            every `continue` handed out so far answers 410
@@ -78,6 +80,7 @@ class Control:
         app.router.add_post("/pods/{namespace}/{name}/{action}", self._pod)
         app.router.add_post("/power", self._power)
         app.router.add_post("/pace", self._pace)
+        app.router.add_post("/inject", self._inject)
         app.router.add_post("/clock", self._clock)
         app.router.add_post("/token", self._token)
         app.router.add_post("/{what:continue|history}/expire", self._expire)
@@ -173,6 +176,11 @@ class Control:
             raise ValueError("state must be stopped or running")
         await (self._cluster.start_power() if state == "running" else self._cluster.stop_power())
         return web.json_response({"state": state})
+
+    async def _inject(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self._cluster.deployments.inject(body["label_selector"], dict(body["env"]))
+        return web.json_response({})
 
     async def _pace(self, request: web.Request) -> web.Response:
         body = await request.json()

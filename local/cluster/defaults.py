@@ -6,7 +6,7 @@ import base64
 import uuid
 from typing import Any
 
-from local.cluster.kinds import DAEMON_SETS, JOBS, NAMESPACES, PODS, SECRETS, Kind
+from local.cluster.kinds import DAEMON_SETS, DEPLOYMENTS, JOBS, NAMESPACES, PODS, SECRETS, Kind
 
 Json = dict[str, Any]
 
@@ -24,6 +24,12 @@ def apply_defaults(kind: Kind, obj: Json) -> None:
         spec.setdefault(
             "updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
         )
+        spec.setdefault("revisionHistoryLimit", 10)
+        obj.setdefault("status", {})
+    elif kind is DEPLOYMENTS:
+        spec = obj.setdefault("spec", {})
+        _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}), "Always")
+        spec.setdefault("replicas", 1)
         spec.setdefault("revisionHistoryLimit", 10)
         obj.setdefault("status", {})
     elif kind is NAMESPACES:

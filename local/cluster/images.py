@@ -14,7 +14,7 @@ KNOWN_IMAGES = (
     "elb-openapi:4.14",
     "busybox",
 )
-ENTRYPOINTS: dict[str, list[str]] = {"busybox": ["sh"]}
+ENTRYPOINTS: dict[str, list[str]] = {"busybox": ["sh"], "elb-openapi:4.14": ["sleep", "infinity"]}
 
 
 class ImageMissingError(Exception):

@@ -47,6 +47,9 @@ RESOURCE_QUOTAS = Kind("", "v1", "resourcequotas", "ResourceQuota", short_names=
 LIMIT_RANGES = Kind("", "v1", "limitranges", "LimitRange", short_names=("limits",))
 JOBS = Kind("batch", "v1", "jobs", "Job", categories=("all",), status=True)
 DAEMON_SETS = Kind("apps", "v1", "daemonsets", "DaemonSet", short_names=("ds",), categories=("all",), status=True)
+DEPLOYMENTS = Kind("apps", "v1", "deployments", "Deployment", short_names=("deploy",), categories=("all",), status=True)
+ROLES = Kind("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 LEASES = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 NODE_METRICS = Kind("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", namespaced=False, verbs=("get", "list"))
 POD_METRICS = Kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", verbs=("get", "list"))
@@ -64,6 +67,9 @@ ALL_KINDS: tuple[Kind, ...] = (
     LIMIT_RANGES,
     JOBS,
     DAEMON_SETS,
+    DEPLOYMENTS,
+    ROLES,
+    ROLE_BINDINGS,
     LEASES,
     NODE_METRICS,
     POD_METRICS,

@@ -6,7 +6,18 @@ import re
 from typing import Any
 
 from local.cluster import errors
-from local.cluster.kinds import CONFIG_MAPS, DAEMON_SETS, EVENTS, JOBS, NAMESPACES, PODS, SECRETS, SERVICES, Kind
+from local.cluster.kinds import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    Kind,
+)
 from local.cluster.pathrules import mount_causes, volume_causes
 from local.cluster.quantities import parse_quantity
 
@@ -53,15 +64,15 @@ def validate(kind: Kind, obj: Json) -> None:
     causes += _size_causes(kind, obj)
     if kind is PODS:
         causes += pod_causes(spec, "spec")
-    if kind in (JOBS, DAEMON_SETS):
+    if kind in (JOBS, DAEMON_SETS, DEPLOYMENTS):
         template = spec.get("template") or {}
         labels = (template.get("metadata") or {}).get("labels") or {}
         causes += label_causes(labels, "spec.template.metadata.labels")
         causes += pod_causes(template.get("spec") or {}, "spec.template.spec")
     if kind is JOBS:
         causes += _job_causes(spec)
-    if kind is DAEMON_SETS:
-        causes += _daemon_causes(spec)
+    if kind in (DAEMON_SETS, DEPLOYMENTS):
+        causes += _selector_causes(spec)
     if causes:
         raise errors.invalid(kind, name, causes)
 
@@ -215,7 +226,7 @@ def _failure_policy_causes(policy: Json) -> Causes:
     return causes
 
 
-def _daemon_causes(spec: Json) -> Causes:
+def _selector_causes(spec: Json) -> Causes:
     wanted = (spec.get("selector") or {}).get("matchLabels") or {}
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     if not wanted:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.clients.cluster_rows import ClusterRows
+from shared.clients.cluster_rows import ClusterRows, Numbered
+from shared.domain.database_work import DatabaseWork, begin_release, join_warmup, leave
 from shared.domain.schedule import ClusterRow
 from tests.clients.support import T0, a_cluster, at_once, fresh
 
@@ -130,6 +131,37 @@ class TestWhatALookSaw:
         assert found.previous_look_at == (last[-2] if len(last) > 1 else None)
 
 
+class TestWork:
+    @pytest.mark.parametrize("database", ["core_nt", "a/b#c?d\\e\n", "x" * 500])
+    def test_a_row_for_each_database_that_goes_when_nobody_is_left(
+        self, cluster_rows: ClusterRows, database: str
+    ) -> None:
+        cluster = a_cluster()
+        nobody = cluster_rows.work(cluster, database)
+        assert nobody == DatabaseWork()
+        joined = join_warmup(nobody, "warmup-1", database, T0)
+        assert at_once(8, lambda _: cluster_rows.write_work(cluster, database, joined)).count(True) == 1
+        found = cluster_rows.work(cluster, database)
+        assert dict(found.warmups) == {"warmup-1": T0}
+        assert cluster_rows.work(cluster, "other") == DatabaseWork()
+        assert all(at_once(8, lambda _: cluster_rows.write_work(cluster, database, leave(found, "warmup-1"))))
+        assert cluster_rows.work(cluster, database) == DatabaseWork()
+
+    def test_what_was_changed_meanwhile_is_not_overwritten(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        assert cluster_rows.write_work(cluster, "db", begin_release(DatabaseWork(), "release-1", "db", T0))
+        old = cluster_rows.work(cluster, "db")
+        assert (old.release, old.release_since) == ("release-1", T0)
+        assert cluster_rows.write_work(cluster, "db", join_warmup(leave(old, "release-1"), "warmup-1", "db", LATER))
+        assert not cluster_rows.write_work(cluster, "db", leave(old, "release-1"))
+        assert set(cluster_rows.work(cluster, "db").warmups) == {"warmup-1"}
+
+    def test_it_is_no_cluster_that_searches_know(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        cluster_rows.write_work(cluster, "db", join_warmup(DatabaseWork(), "warmup-1", "db", T0))
+        assert cluster not in cluster_rows.known()
+
+
 class TestKnownClusters:
     def test_remembered_once(self, cluster_rows: ClusterRows) -> None:
         cluster = a_cluster()
@@ -145,3 +177,22 @@ class TestKnownClusters:
         assert cluster in cluster_rows.known()
         assert cluster_rows.take_look(cluster, cluster_rows.read(cluster), T0)
         assert cluster_rows.read(a_cluster(cluster.cluster_name + "2")) == ClusterRow()
+
+
+@pytest.mark.proves("C2")
+class TestOperations:
+    def test_each_number_is_taken_once(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+
+        def claim(before: Numbered) -> int:
+            return at_once(8, lambda _: cluster_rows.claim_operation(cluster, "start", before)).count(True)
+
+        for number in range(3):
+            before = cluster_rows.operations(cluster, "start")
+            assert (before.number, claim(before)) == (number, 1)
+
+    def test_kinds_and_clusters_count_by_themselves(self, cluster_rows: ClusterRows) -> None:
+        one, other = a_cluster(), a_cluster()
+        assert cluster_rows.claim_operation(one, "start", cluster_rows.operations(one, "start"))
+        assert [cluster_rows.operations(*each).number for each in ((one, "stop"), (other, "start"))] == [0, 0]
+        assert one.key not in [cluster.key for cluster in cluster_rows.known()], "it is no cluster of a search by that"

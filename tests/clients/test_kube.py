@@ -45,6 +45,16 @@ def label(kube: KubeClient) -> Iterator[str]:
 
 
 class TestObjects:
+    def test_another_object_of_the_same_name_is_not_deleted(self, kube: KubeClient) -> None:
+        name = fresh("map")
+        made = kube.create("configmaps", {"kind": "ConfigMap", "metadata": {"name": name}})
+        kube.delete("configmaps", name, "00000000-0000-4000-8000-000000000000")
+        assert kube.get("configmaps", name)["metadata"]["uid"] == made["metadata"]["uid"]
+        for _ in range(2):
+            kube.delete("configmaps", name, made["metadata"]["uid"])
+        with pytest.raises(NotFoundError):
+            kube.get("configmaps", name)
+
     def test_create_get_replace_delete(self, kube: KubeClient) -> None:
         name = fresh("map")
         made = kube.create("configmaps", {"kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}})

@@ -142,6 +142,7 @@ class Refusing:
         return SimpleNamespace(
             runtime_status=SimpleNamespace(name="RUNNING"),
             serialized_custom_status=None,
+            serialized_input=None,
             serialized_output=None,
             failure_details=None,
             created_at=now,
