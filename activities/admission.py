@@ -7,9 +7,10 @@ from typing import Any
 from shared.clients.capacity import take_slot
 from shared.clients.catalogue import load_database
 from shared.clients.provider import clients
+from shared.clients.readiness import read_readiness
+from shared.clients.warm_cache import read_views
 from shared.clients.warmups import placement_of, read_warmup
-from shared.domain.errors import NotFoundError, PermanentError, TransientError
-from shared.domain.lifecycle import lifecycle_of
+from shared.domain.errors import PermanentError, TransientError
 from shared.domain.planner import candidates, plan_warmup, read_node
 from shared.domain.search import Search
 from shared.domain.states import ON_THE_CLUSTER, Phase
@@ -57,17 +58,20 @@ def _decide(search: Search) -> dict[str, Any]:
         return _wait(error.message, Phase.WAITING_FOR_DATABASE, seconds)
     try:
         kube = clients().kube(search.cluster)
-        nodes = [read_node(node) for node in kube.nodes()]
         status = read_warmup(kube, search.database, database.source_version)
+        warm = placement_of(status) is not None
+        nodes = [read_node(node) for node in kube.nodes()] if warm else read_views(kube, search.database)
     except TransientError as error:
         return _wait(f"the cluster does not answer: {error.message}")
     if not candidates(nodes):
         return _wait("no ready user node yet")
-    warm = placement_of(status) is not None
     if status.state is Warmth.LOADING:
         reason = f"database {search.database} is being warmed, {status.progress_pct} %"
         return _wait(reason, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
-    layout = status.layout if warm else plan_warmup(search.database, database.shard_sizes(), nodes).layout
+    layout = status.layout
+    if not warm:
+        placed = {shard.shard: shard.node for shard in status.shards if shard.node}
+        layout = plan_warmup(search.database, database.shard_sizes(), nodes, placed, layout or None).layout
     return {**_admit(search, warm=warm), "layout": layout}
 
 
@@ -81,15 +85,14 @@ def _admit(search: Search, *, warm: bool) -> dict[str, Any]:
 
 
 def _wait_for_cluster(search: Search) -> dict[str, Any] | None:
-    try:
-        state = lifecycle_of(clients().arm.cluster(search.cluster))
-    except NotFoundError as error:
-        raise PermanentError(error.code, error.message, error.hint) from error
-    except TransientError as error:
-        return _wait(f"Azure does not answer: {error.message}")
-    if state.workload_possible:
-        return None
-    return _wait(f"cluster {search.cluster.cluster_name} is {state.lifecycle}")
+    reading = read_readiness(search.cluster)  # shared by all that wait, so that a dead cluster costs no more for many
+    if reading.refusal is not None:
+        raise PermanentError(reading.refusal.code, reading.refusal.message, reading.refusal.hint)
+    if reading.state.workload_possible:
+        return None if reading.problem is None else _wait(f"the cluster does not answer: {reading.problem}")
+    if reading.problem is not None:
+        return _wait(f"Azure does not answer: {reading.problem}")
+    return _wait(f"cluster {search.cluster.cluster_name} is {reading.lifecycle}")
 
 
 def _wait(reason: str, phase: Phase = Phase.WAITING_FOR_CLUSTER, seconds: int | None = None) -> dict[str, Any]:

@@ -14,10 +14,13 @@ import azure.durable_functions as df
 
 from activities.admission import check_admission
 from activities.cli_engine import check_cli_submit, register_cli_search, remove_cli_submit, start_cli_submit
+from activities.cluster_power import observe_cluster_power, request_power, warm_configured
 from activities.external_results import register_results
 from activities.observation import observe_cluster
+from activities.openapi import deploy_openapi, observe_openapi
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
+from activities.release import create_clean_job, end_release, observe_cleaning, plan_release, remove_warmup_objects
 from activities.removal import (
     check_deletion,
     delete_search_blobs,
@@ -26,8 +29,17 @@ from activities.removal import (
     wake_waiting,
 )
 from activities.results import check_results, merge_search_batch, publish_results
+from activities.roles import ensure_roles
 from activities.search_jobs import create_search_jobs, stop_search_jobs
-from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
+from activities.warmup import (
+    create_warmup_job,
+    end_warmup,
+    ensure_residency_probe,
+    observe_warmup,
+    plan_database_warmup,
+    prepare_shards,
+    remove_warmup_leftovers,
+)
 from shared.clients.recording import flush_counts
 from shared.domain import functions as names
 from shared.domain.errors import PermanentError
@@ -80,6 +92,14 @@ ACTIVITIES: Mapping[str, Activity] = {
     names.CREATE_WARMUP_JOB: create_warmup_job,
     names.OBSERVE_WARMUP: observe_warmup,
     names.PREPARE_SHARDS: prepare_shards,
+    names.ENSURE_PROBE: ensure_residency_probe,
+    names.REMOVE_WARMUP_LEFTOVERS: remove_warmup_leftovers,
+    names.END_WARMUP: end_warmup,
+    names.PLAN_RELEASE: plan_release,
+    names.REMOVE_WARMUP_OBJECTS: remove_warmup_objects,
+    names.CREATE_CLEAN_JOB: create_clean_job,
+    names.OBSERVE_CLEANING: observe_cleaning,
+    names.END_RELEASE: end_release,
     names.REGISTER_CLI_SEARCH: register_cli_search,
     names.START_CLI_SUBMIT: start_cli_submit,
     names.CHECK_CLI_SUBMIT: check_cli_submit,
@@ -88,9 +108,18 @@ ACTIVITIES: Mapping[str, Activity] = {
     names.CHECK_DELETION: check_deletion,
     names.DELETE_SEARCH_BLOBS: delete_search_blobs,
     names.DELETE_SEARCH_ROW: delete_search_row,
+    names.REQUEST_POWER: request_power,
+    names.OBSERVE_CLUSTER_POWER: observe_cluster_power,
+    names.ENSURE_ROLES: ensure_roles,
+    names.DEPLOY_OPENAPI: deploy_openapi,
+    names.OBSERVE_OPENAPI: observe_openapi,
 }
 """The activities that take their data only, by name."""
-WAKING: Mapping[str, WakingActivity] = {names.OBSERVE_CLUSTER: observe_cluster, names.WAKE_WAITING: wake_waiting}
+WAKING: Mapping[str, WakingActivity] = {
+    names.OBSERVE_CLUSTER: observe_cluster,
+    names.WAKE_WAITING: wake_waiting,
+    names.WARM_CONFIGURED: warm_configured,
+}
 """Those that wake orchestrations, and therefore take the Durable client too."""
 
 for _name, _function in ACTIVITIES.items():

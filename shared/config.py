@@ -72,6 +72,7 @@ class Settings:
     active_searches: int
     results_days: int
     history_days: int
+    probe_seconds: int
     query_limit_bytes: int
     download_limit_bytes: int
 
@@ -170,6 +171,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         active_searches=read.whole("ELB_ACTIVE_SEARCHES", 10, least=1),
         results_days=read.whole("ELB_RESULTS_DAYS", 30, least=1),
         history_days=read.whole("ELB_HISTORY_DAYS", 7, least=1),
+        probe_seconds=read.whole("ELB_PROBE_SECONDS", 60, least=1, most=60),
         query_limit_bytes=read.whole("ELB_QUERY_LIMIT_BYTES", 1_000_000, least=1),
         download_limit_bytes=read.whole("ELB_DOWNLOAD_LIMIT_BYTES", 8_000_000, least=1),
     )

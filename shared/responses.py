@@ -18,7 +18,7 @@ import azure.functions as func
 
 from shared.auth import Caller, identify
 from shared.config import settings
-from shared.domain.errors import ElbError, TransientError
+from shared.domain.errors import ElbError, StoredValueError, TransientError
 from shared.telemetry import log_event
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -64,9 +64,9 @@ def answer(handler: Callable[[], Reply], name: str) -> func.HttpResponse:
     try:
         return respond(handler())
     except ElbError as error:
-        if error.status == 500:  # a wrong setting, say: nothing that the caller could mend or should read
-            return _crashed(name)
-        if error.status > 500:
+        if error.status == 500 and not isinstance(error, StoredValueError):
+            return _crashed(name)  # a wrong setting, say: nothing that the caller could mend or should read
+        if error.status >= 500:
             log_event("request_failed", level=logging.WARNING, function=name, code=error.code, message=error.message)
         return respond(error_reply(error))
     except Exception:  # noqa: BLE001  # the outermost edge: logged whole, shown as an id only

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
-from triggers import changes, databases, health, jobs, stats, timers, validation, warmup
+from triggers import (
+    auto_warm,
+    changes,
+    cluster,
+    databases,
+    health,
+    jobs,
+    nodes,
+    stats,
+    timers,
+    validation,
+    warmup,
+    warmup_changes,
+)
 from triggers.blueprint import blueprint
 
-__all__ = ["blueprint", "changes", "databases", "health", "jobs", "stats", "timers", "validation", "warmup"]
+__all__ = [
+    "auto_warm",
+    "blueprint",
+    "changes",
+    "cluster",
+    "databases",
+    "health",
+    "jobs",
+    "nodes",
+    "stats",
+    "timers",
+    "validation",
+    "warmup",
+    "warmup_changes",
+]

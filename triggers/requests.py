@@ -8,6 +8,7 @@ from typing import Any, Literal, NoReturn
 import azure.functions as func
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.clients.provider import clients
 from shared.config import Settings
 from shared.domain.errors import InvalidInputError, MalformedError, PermanentError, TooLargeError
 from shared.domain.search import ClusterRef
@@ -78,7 +79,7 @@ class SubmitRequest(Request):
 
 
 class WarmupRequest(ClusterFields):
-    """``POST /api/warmup/start``."""
+    """``POST /api/warmup/start`` and ``POST /api/warmup/release``."""
 
     database: str = Field(max_length=200)
     force: bool = False
@@ -90,6 +91,25 @@ class ShardsRequest(ClusterFields):
     shards: int = Field(ge=1, le=1000)
 
 
+class AutoWarmFields(Request):
+    """The auto-warm preference that a start may bring along; what is left out stays as it is."""
+
+    databases: list[str] | None = Field(None, max_length=100)
+    enabled: bool | None = None
+
+
+class StartRequest(ClusterFields):
+    """``POST /api/aks/start``."""
+
+    auto_warm: AutoWarmFields | None = None
+
+
+class StopRequest(ClusterFields):
+    """``POST /api/aks/stop``."""
+
+    force: bool = False
+
+
 def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Model:
     """The body as a model.
 
@@ -98,6 +118,17 @@ def read_body[Model: BaseModel](req: func.HttpRequest, model: type[Model]) -> Mo
         PermanentError: ``invalid_request``, well-formed but wrong, with the fields.
     """
     return as_model(read_object(req), model)
+
+
+def asked_cluster(req: func.HttpRequest) -> ClusterRef:
+    """The cluster that a GET's query means, the default one where it names none.
+
+    Raises:
+        InvalidInputError: ``cluster_required``.
+        PermanentError: ``invalid_request``.
+    """
+    fields = {name: req.params[name] for name in ClusterFields.model_fields if name in req.params}
+    return as_model(fields, ClusterFields).resolve(clients().settings)
 
 
 def as_model[Model: BaseModel](data: dict[str, Any], model: type[Model]) -> Model:

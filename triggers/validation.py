@@ -8,10 +8,11 @@ import azure.functions as func
 
 from shared.auth import Caller
 from shared.clients.provider import clients
+from shared.clients.warm_cache import read_views
 from shared.domain.batching import split_batches
 from shared.domain.errors import ElbError, PermanentError
 from shared.domain.lifecycle import lifecycle_of
-from shared.domain.planner import plan_warmup, read_node
+from shared.domain.planner import plan_warmup
 from shared.responses import Reply, endpoint
 from triggers.blueprint import http
 from triggers.requests import SubmitRequest, as_model, read_object
@@ -54,7 +55,7 @@ def _cluster_check(submission: Submission) -> tuple[dict[str, Any], int | None, 
             return row, None, None
         if submission.request.engine == "cli":
             return row, 1, None
-        nodes = [read_node(node) for node in clients().kube(submission.cluster).nodes()]
+        nodes = read_views(clients().kube(submission.cluster), submission.request.database)
         plan = plan_warmup(submission.request.database, submission.database.shard_sizes(), nodes)
     except PermanentError as error:
         if error.code == "no_nodes":  # a cluster that has just been started: the search would wait

@@ -1,66 +1,42 @@
-"""Warmups over HTTP: start one, ask how it stands, see what a cluster holds."""
+"""Warmups over HTTP: ask how one stands, see what a cluster holds. ``warmup_changes`` starts them."""
 
 from __future__ import annotations
 
 import re
-import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import azure.functions as func
 
 from shared.auth import Caller, Role
 from shared.clients.catalogue import load_database
-from shared.clients.orchestrations import DurableOrchestrations, OrchestrationView
+from shared.clients.incident_log import read_incidents
+from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
-from shared.clients.warmups import read_warmup, warm_databases
-from shared.domain import functions as names
-from shared.domain.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
-from shared.domain.ids import content_key
+from shared.clients.warm_cache import CacheReading, look_at_cache
+from shared.domain.errors import NotFoundError, PermanentError
 from shared.domain.search import ClusterRef
 from shared.domain.warmth import Warmth
-from shared.responses import Reply, accepted, endpoint
+from shared.responses import Reply, endpoint
 from triggers.blueprint import http
-from triggers.requests import ClusterFields, WarmupRequest, read_body
+from triggers.requests import asked_cluster
+from triggers.work import work_status
 
-_INSTANCE = re.compile(r"(warmup|shards)-[0-9a-zA-Z-]{1,80}")
-
-
-@http("api/warmup/start", "POST", name="warmup_start", durable=True)
-@endpoint
-def start_warmup(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
-    """Start a warmup. What cannot be warmed ends ``failed`` with the reason; nothing is created then."""
-    caller.need(Role.OPERATOR)
-    request = read_body(req, WarmupRequest)
-    cluster = request.resolve(clients().settings)
-    key = req.headers.get("Idempotency-Key")
-    instance = f"warmup-{content_key(caller.owner, key, request.model_dump_json()) if key else uuid.uuid4().hex}"
-    data = {"database": request.database, "cluster": cluster.to_dict(), "force": request.force}
-    DurableOrchestrations(client).start(names.WARMUP_ORCHESTRATOR, instance, data)
-    return accepted({"instance_id": instance}, f"/api/warmup/{instance}/status")
+_INSTANCE = re.compile(r"(warmup|release|shards)-[0-9a-zA-Z-]{1,80}")
 
 
 @http("api/warmup/{instance_id}/status", "GET", name="warmup_status", durable=True)
 @endpoint
 def show_warmup(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
-    """How a warmup (or the preparation of shards) stands."""
+    """How a warmup, a release or the preparation of shards stands; of a warmup also what went wrong, newest first."""
     caller.need(Role.OPERATOR)
     instance = str(req.route_params.get("instance_id") or "")
     view = DurableOrchestrations(client).find(instance) if _INSTANCE.fullmatch(instance) else None
     if view is None:
         raise NotFoundError("instance_not_found", "there is no such work", "check the id that the start gave")
-    return Reply(_status(view))
-
-
-def _status(view: OrchestrationView) -> dict[str, Any]:
-    output = view.output
-    if view.runtime_status in ("failed", "terminated"):
-        output = {"status": "failed", "error": {"code": "work_crashed", "message": view.error, "hint": "see the log"}}
-    return {
-        "instance_id": view.instance_id,
-        "runtime_status": view.runtime_status,
-        "custom_status": view.custom_status or {"phase": view.runtime_status},
-        "output": output,
-    }
+    custom = view.custom_status if isinstance(view.custom_status, Mapping) else {}
+    incidents = read_incidents(str(custom["history"])) if custom.get("history") else []
+    return Reply(work_status(view) | {"incidents": incidents})
 
 
 @http("api/warmup/active", "GET", name="warmup_active")
@@ -68,38 +44,42 @@ def _status(view: OrchestrationView) -> dict[str, Any]:
 def show_active_warmups(req: func.HttpRequest, caller: Caller) -> Reply:
     """The databases that a cluster is loading now, as just observed."""
     caller.need(Role.OPERATOR)
-    cluster = _cluster(req)
-    shown = [_warmth(cluster, name) for name in warm_databases(clients().kube(cluster))]
+    cluster = asked_cluster(req)
+    reading = look_at_cache(cluster)
+    if isinstance(reading, str):
+        return Reply(_unknown(cluster, reading) | {"next_cursor": None})
+    shown = [_warmth(cluster, reading, name) for name in reading.databases]
     items = [row for row in shown if row["status"] == Warmth.LOADING]
-    return Reply({"cluster_name": cluster.cluster_name, "items": items, "next_cursor": None})
+    return Reply(_known(cluster, items) | {"next_cursor": None})
 
 
 @http("api/monitor/aks/warmup-status", "GET", name="monitor_aks_warmup_status")
 @endpoint
 def show_warmth(req: func.HttpRequest, caller: Caller) -> Reply:  # noqa: ARG001
     """Per database what the cluster holds or is loading, as just observed; ``?database=`` asks for one."""
-    cluster = _cluster(req)
+    cluster = asked_cluster(req)
     wanted = req.params.get("database")
-    try:
-        kube = clients().kube(cluster)
-        listed = [wanted] if wanted else warm_databases(kube)
-        items = [_warmth(cluster, name) for name in listed]
-    except TransientError as error:
-        items = []
-        return Reply(
-            {"cluster_name": cluster.cluster_name, "items": items, "stale": True, "stale_reason": error.message}
-        )
-    return Reply({"cluster_name": cluster.cluster_name, "items": items, "stale": False, "stale_reason": None})
+    reading = look_at_cache(cluster)
+    if isinstance(reading, str):
+        return Reply(_unknown(cluster, reading) | {"capacity": None})
+    listed = [wanted] if wanted else reading.databases
+    return Reply(
+        _known(cluster, [_warmth(cluster, reading, name) for name in listed]) | {"capacity": reading.capacity()}
+    )
 
 
-def _warmth(cluster: ClusterRef, name: str) -> dict[str, Any]:
+def _known(cluster: ClusterRef, items: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"cluster_name": cluster.cluster_name, "items": items, "stale": False, "stale_reason": None}
+
+
+def _unknown(cluster: ClusterRef, reason: str) -> dict[str, Any]:
+    """No item says nothing here: the reason does."""
+    return {"cluster_name": cluster.cluster_name, "items": [], "stale": True, "stale_reason": reason}
+
+
+def _warmth(cluster: ClusterRef, reading: CacheReading, name: str) -> dict[str, Any]:
     try:
         version: str | None = load_database(clients().blobs(cluster.storage_account), name).source_version
-    except (InvalidInputError, PermanentError):  # gone from storage or incomplete there: what is warm is still warm
+    except PermanentError:  # gone from storage or incomplete there: what is warm is still warm
         version = None
-    return read_warmup(clients().kube(cluster), name, version).to_dict()
-
-
-def _cluster(req: func.HttpRequest) -> ClusterRef:
-    fields = {k: req.params[k] for k in ClusterFields.model_fields if k in req.params}
-    return ClusterFields.model_validate(fields).resolve(clients().settings)
+    return reading.status(name, version).to_dict()

@@ -33,11 +33,12 @@ class Call:
     """One request of the host.
 
     Args:
-        service: ``blob``, ``table``, ``arm`` or ``kubernetes``.
+        service: ``blob``, ``table``, ``arm``, ``kubernetes``, or ``pod`` for what a pod asks of storage.
         method: of HTTP.
         path: with the query string, percent-decoded.
         body: as text, one character per byte.
         status: what the upstream answered; 0 when it was not asked.
+        answered_bytes: length of a pod's answer; of the host's they are not counted.
 
     Attributes:
         job_id: the search that the request names, by its id or by its row's key.
@@ -49,6 +50,7 @@ class Call:
     path: str
     body: str = field(repr=False, default="")
     status: int = 0
+    answered_bytes: int = 0
     job_id: str | None = field(init=False)
     pattern: str = field(init=False)
 

@@ -7,7 +7,7 @@
 
 The host is told other ports than those of Azurite and ARM, and ARM is told another one than the cluster's, which it
 puts into the kubeconfig that it hands out. So the app does not know. Pods reach storage through the proxy, too, with
-signed URLs; their requests are passed on and neither recorded nor held up.
+signed URLs; their requests are kept apart: they have tripwires of their own and are not held up while the host is dead.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Tripwires:
         self._scopes: list[Scope] = []
         self._known: set[str] = set()
         self._calls: list[Call] = []
+        self._pod_wires: list[Tripwire] = []
+        self._pod_calls: list[Call] = []
         self._lives = 0
         self._gate = asyncio.Event()
         self._gate.set()
@@ -98,9 +100,14 @@ class Tripwires:
         self._wires.append(wire)
         return wire
 
+    def set_for_pods(self, wire: Tripwire) -> Tripwire:
+        """Set a tripwire for what pods ask of storage; the host's requests do not meet it."""
+        self._pod_wires.append(wire)
+        return wire
+
     def clear(self) -> None:
         """Take all tripwires away; what one does already it does to its end."""
-        self._wires = []
+        self._wires, self._pod_wires = [], []
 
     def next_search(self) -> Scope:
         """The search that is submitted next; two such scopes are two searches, in the order of their submits."""
@@ -116,6 +123,10 @@ class Tripwires:
         """What the host asked since a mark, in the order of arrival."""
         return self._calls[since:]
 
+    def pod_calls(self, since: int = 0) -> list[Call]:
+        """What pods asked of storage, with the bytes that they were answered; the newest last."""
+        return self._pod_calls[since:]
+
     def _with(self, ports: Ports, services: Mapping[str, str]) -> Ports:
         return {**ports, **{name: self.point(service, ports[name]) for name, service in services.items()}}
 
@@ -123,8 +134,8 @@ class Tripwires:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
 
     async def _judge(self, service: str, request: web.Request, body: bytes, ask: Upstream) -> web.Response:
-        if "sig" in request.query:  # a pod's
-            return await ask()
+        if "sig" in request.query:
+            return await self._judge_pod(request, ask)
         life = self._lives
         call = Call(service, request.method, decoded(request.raw_path), body.decode("latin-1"))
         await self._gate.wait()
@@ -139,6 +150,18 @@ class Tripwires:
         call.status = answered.status
         given = await self._act(wire, call, Moment.AFTER)
         return answered if given is None else given
+
+    async def _judge_pod(self, request: web.Request, ask: Upstream) -> web.Response:
+        call = Call("pod", request.method, decoded(request.raw_path))
+        self._pod_calls.append(call)
+        wire = next((wire for wire in self._pod_wires if wire.take(call)), None)
+        if wire is not None and wire.action is not None and (given := await wire.action(call)) is not None:
+            call.status = given.status
+            return given
+        answered = await ask()
+        call.status = answered.status
+        call.answered_bytes = len(answered.body) if isinstance(answered.body, bytes) else 0
+        return answered
 
     def _met(self, call: Call) -> Tripwire | None:
         """The tripwire that acts; those that only take note take it, too."""

@@ -74,6 +74,16 @@ def answer(status: int, *, retry_after_seconds: int | None = None) -> Action:
     return act
 
 
+def storage_error(status: int, code: str) -> Action:
+    """Blob storage's refusal, with its error code in header and body (Azure Storage, "Status and error codes")."""
+
+    async def act(_: Call) -> web.Response:
+        body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>by a test</Message></Error>'
+        return web.Response(status=status, text=body, content_type="application/xml", headers={"x-ms-error-code": code})
+
+    return act
+
+
 def reset() -> Action:
     """A TCP reset."""
 

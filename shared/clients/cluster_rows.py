@@ -1,4 +1,5 @@
-"""Two small rows per cluster: when it was looked at and when somebody asked for a look; and who holds its slots."""
+"""Small rows per cluster: when it was looked at and when somebody asked for a look; who holds its slots; how many
+operations of each kind it has had."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.clients.table_rows import CLUSTERS, Tables, key_part, translated
+from shared.domain.database_work import DatabaseWork
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef
@@ -16,6 +18,8 @@ from shared.domain.times import format_time, parse_time
 
 _OBSERVATION = "observation"
 _SLOTS = "slots"
+_OPERATIONS = "operations"
+_WORK = "work"
 _MAX_REASON = 1000
 
 
@@ -24,6 +28,14 @@ class Slots:
     """Holders (job id -> owner) of a cluster's slots, with the guard of their row."""
 
     holders: Mapping[str, str]
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """How many operations of a kind a cluster has had, with the guard of their row."""
+
+    number: int
     etag: str = ""
 
 
@@ -56,6 +68,18 @@ class ClusterRows(Protocol):
 
     def write_slots(self, cluster: ClusterRef, slots: Slots) -> bool:
         """Replace the holders: one conditional write. False when somebody else was faster."""
+
+    def operations(self, cluster: ClusterRef, kind: str) -> Numbered:
+        """How many operations of a kind (``start``, say) the cluster has had."""
+
+    def claim_operation(self, cluster: ClusterRef, kind: str, before: Numbered) -> bool:
+        """Take the next number: one conditional write. False when somebody else was faster."""
+
+    def work(self, cluster: ClusterRef, database: str) -> DatabaseWork:
+        """Who is at a database on the cluster."""
+
+    def write_work(self, cluster: ClusterRef, database: str, work: DatabaseWork) -> bool:
+        """Replace that row, or remove it when nobody is left: one conditional write. False when somebody was faster."""
 
 
 class TableClusterRows:
@@ -129,6 +153,47 @@ class TableClusterRows:
         entity = {**_keys(cluster, _SLOTS), "holders": json.dumps(dict(slots.holders))}
         return self._write_guarded(cluster, entity, slots.etag)
 
+    def operations(self, cluster: ClusterRef, kind: str) -> Numbered:
+        """How many there were; none when there is no row yet."""
+        try:
+            with translated(f"operations of {cluster.cluster_name}"):
+                row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, f"{_OPERATIONS}-{kind}").values())
+        except NotFoundError:
+            return Numbered(0)
+        return Numbered(int(row["number"]), row.metadata["etag"])
+
+    def claim_operation(self, cluster: ClusterRef, kind: str, before: Numbered) -> bool:
+        """Count one more where nobody did since ``before`` was read."""
+        entity = {**_keys(cluster, f"{_OPERATIONS}-{kind}"), "number": before.number + 1}
+        return self._write_guarded(cluster, entity, before.etag)
+
+    def work(self, cluster: ClusterRef, database: str) -> DatabaseWork:
+        """Who is at a database; nobody when there is no row."""
+        try:
+            with translated(f"work at {database}"):
+                row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, _work_row(database)).values())
+        except NotFoundError:
+            return DatabaseWork()
+        return DatabaseWork.from_dict(json.loads(row["work"]), row.metadata["etag"])
+
+    def write_work(self, cluster: ClusterRef, database: str, work: DatabaseWork) -> bool:
+        """Replace or remove the row where nobody wrote since ``work`` was read."""
+        from azure.core import MatchConditions
+
+        keys = _keys(cluster, _work_row(database))
+        if not work.is_idle:
+            return self._write_guarded(cluster, {**keys, "work": json.dumps(work.to_dict())}, work.etag)
+        if not work.etag:
+            return True
+        try:
+            with translated(f"work at {database}"):
+                self._tables.client(CLUSTERS).delete_entity(
+                    *keys.values(), etag=work.etag, match_condition=MatchConditions.IfNotModified
+                )
+        except (ConflictError, NotFoundError):
+            return False
+        return True
+
     def _write_guarded(self, cluster: ClusterRef, entity: Mapping[str, Any], etag: str) -> bool:
         from azure.core import MatchConditions
         from azure.data.tables import UpdateMode
@@ -148,3 +213,7 @@ class TableClusterRows:
 
 def _keys(cluster: ClusterRef, row: str = _OBSERVATION) -> dict[str, str]:
     return {"PartitionKey": key_part(cluster.key), "RowKey": row}
+
+
+def _work_row(database: str) -> str:
+    return f"{_WORK}|{key_part(database)}"

@@ -31,7 +31,7 @@ def discover(cluster: ClusterRef, orchestrations: Orchestrations) -> int:
     if not should_look(clients().clusters.read(cluster), OLDEST_LOOK, clients().now()):
         return 0
     try:
-        state = lifecycle_of(clients().arm.cluster(cluster))
+        state = lifecycle_of(clients().arm.cluster(cluster, patient=False))
     except NotFoundError:  # deleted: nothing begins there any more
         return 0
     if not state.workload_possible:

@@ -53,8 +53,8 @@ class Kube(Protocol):
     def replace(self, kind: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Replace an object."""
 
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object and what it owns (Background); one that is gone already is fine."""
+    def delete(self, kind: str, name: str, uid: str = "") -> None:
+        """Delete an object and what it owns (Background); one that is gone, or has another uid, is left alone."""
 
     def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
         """The last lines of a container's log; empty when there is none yet. A pod of several needs its name."""
@@ -67,7 +67,14 @@ _PATHS = {
     "jobs": "/apis/batch/v1/namespaces/{ns}/jobs",
     "pods": "/api/v1/namespaces/{ns}/pods",
     "configmaps": "/api/v1/namespaces/{ns}/configmaps",
+    "deployments": "/apis/apps/v1/namespaces/{ns}/deployments",
+    "services": "/api/v1/namespaces/{ns}/services",
+    "serviceaccounts": "/api/v1/namespaces/{ns}/serviceaccounts",
+    "roles": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
+    "rolebindings": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings",
+    "daemonsets": "/apis/apps/v1/namespaces/{ns}/daemonsets",
     "nodes": "/api/v1/nodes",
+    "nodemetrics": "/apis/metrics.k8s.io/v1beta1/nodes",
 }
 
 
@@ -78,6 +85,7 @@ class KubeClient:
         access: where the API server is.
         namespace: of everything but nodes.
         token: gives a bearer token that is still good; asked for every request.
+        refused: called when the server does not accept the token (401): it may have ended, or the keys changed.
         page: objects of one page of a list.
         timeout: seconds to connect, and seconds of silence before an answer is given up.
     """
@@ -88,6 +96,7 @@ class KubeClient:
         namespace: str,
         token: Callable[[], str],
         *,
+        refused: Callable[[], object] = lambda: None,
         page: int = PAGE,
         timeout: tuple[float, float] = (5, 30),
     ) -> None:
@@ -99,7 +108,7 @@ class KubeClient:
         configuration.connection_pool_maxsize = 32
         configuration.ca_cert_data = access.ca or None
         self._api: Any = ApiClient(configuration)
-        self._server, self._namespace, self._token = access.server, namespace, token
+        self._server, self._namespace, self._token, self._refused = access.server, namespace, token, refused
         self._page, self._timeout = page, timeout
         self._answered_at: datetime | None = None
 
@@ -142,13 +151,21 @@ class KubeClient:
         name = manifest["metadata"]["name"]
         return self._call("PUT", self._path(kind, name), body=manifest, what=f"{kind} {name}")
 
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object and what it owns (Background); one that is gone already is fine."""
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    def delete(self, kind: str, name: str, uid: str = "") -> None:
+        """Delete an object and what it owns (Background); one that is gone already is fine.
+
+        Args:
+            uid: where it is given, another object that has come under the same name meanwhile stays.
+        """
+        body: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        body |= {"preconditions": {"uid": uid}} if uid else {}
         try:
             self._call("DELETE", self._path(kind, name), body=body, what=f"{kind} {name}")
         except NotFoundError:
             return
+        except ConflictError:
+            if not uid:
+                raise
 
     def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
         """The last lines of a container's log, at most ``limit_bytes`` of them; empty when there is none (yet).
@@ -236,6 +253,8 @@ class KubeClient:
                 method, url, headers, None if body is None else dict(body), _request_timeout=self._timeout
             )
             data: bytes = response.read() if last is None else _last(response.response.stream(), last)
+            if response.status == 401:
+                self._refused()
             if response.status >= 300:
                 raise _error_of(response.status, response.headers, data, what)
         except ApiException as error:  # what the transport makes of a TLS failure

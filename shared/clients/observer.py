@@ -158,7 +158,7 @@ def certain_end(cluster: ClusterRef, stopped: frozenset[Lifecycle] = frozenset({
         stopped: what counts as such.
     """
     try:
-        state = lifecycle_of(clients().arm.cluster(cluster))
+        state = lifecycle_of(clients().arm.cluster(cluster, patient=False))
     except NotFoundError as error:
         hint = "the results that were not collected are lost; submit the search to another cluster"
         return Failure("cluster_deleted", f"the cluster was deleted meanwhile: {error.message}", hint, "", "", None)

@@ -24,6 +24,7 @@ class OrchestrationView:
         runtime_status: Durable's own word, lower case.
         created_at: when it was asked for; of one that continued as new, perhaps when its last generation began.
         updated_at: when it last wrote a checkpoint (the local engine: or was last sent something).
+        input: of one that continued as new, the input of its last generation.
     """
 
     instance_id: str
@@ -33,6 +34,7 @@ class OrchestrationView:
     error: str
     created_at: datetime
     updated_at: datetime
+    input: Any = None
 
     @property
     def has_ended(self) -> bool:
@@ -114,6 +116,7 @@ class DurableOrchestrations:
             error=failure.message if failure else "",
             created_at=state.created_at.replace(tzinfo=UTC),  # the SDK gives UTC without saying so
             updated_at=state.last_updated_at.replace(tzinfo=UTC),
+            input=_json(state.serialized_input),
         )
 
     def terminate(self, instance_id: str) -> None:

@@ -23,6 +23,7 @@ from shared.clients.credentials import TokenCredential, make_credential
 from shared.clients.event_log import EventLog, TableEventLog
 from shared.clients.kube import Kube, KubeClient
 from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
+from shared.clients.preferences import Preferences, TablePreferences
 from shared.clients.retrying_kube import RetryingKube
 from shared.clients.search_store import TableSearchStore
 from shared.clients.searches import SearchStore
@@ -34,6 +35,8 @@ from shared.domain.search import ClusterRef
 
 CONNECTION_LIFE = 600.0
 """Seconds that a cluster's kubeconfig is used before it is asked for again."""
+RENEWAL_PAUSE = 10.0
+"""Seconds after which it is asked for again when the server does not accept its token."""
 MAX_CACHED = 16
 QUICK_TIMEOUT = (3.0, 10.0)
 """Seconds to connect and of silence for a look: it is repeated anyway, and somebody may be waiting for it."""
@@ -53,6 +56,10 @@ class Clients(Protocol):
     @property
     def clusters(self) -> ClusterRows:
         """Where looks at clusters are agreed."""
+
+    @property
+    def preferences(self) -> Preferences:
+        """What clusters are to have warm by themselves."""
 
     @property
     def events(self) -> EventLog:
@@ -92,6 +99,7 @@ class AzureClients:
         self._tables: Tables | None = None
         self._searches: SearchStore | None = None
         self._clusters: ClusterRows | None = None
+        self._preferences: Preferences | None = None
         self._events: EventLog | None = None
         self._stats: Stats | None = None
         self._arm: Arm | None = None
@@ -130,6 +138,14 @@ class AzureClients:
             if self._clusters is None:
                 self._clusters = TableClusterRows(self.tables)
             return self._clusters
+
+    @property
+    def preferences(self) -> Preferences:
+        """What clusters are to have warm by themselves."""
+        with self._lock:
+            if self._preferences is None:
+                self._preferences = TablePreferences(self.tables)
+            return self._preferences
 
     @property
     def events(self) -> EventLog:
@@ -181,12 +197,13 @@ class AzureClients:
             connection = self._connections.setdefault(cluster.key, _Connection())
             _bound(self._connections)
         with connection.lock:
-            if connection.clients is None or self._clock() - connection.made_at > CONNECTION_LIFE:
-                connection.clients = self._connect(cluster)
-                connection.made_at = self._clock()
+            life = RENEWAL_PAUSE if connection.refused else CONNECTION_LIFE
+            if connection.clients is None or self._clock() - connection.made_at > life:
+                connection.clients = self._connect(cluster, connection.refuse)
+                connection.made_at, connection.refused = self._clock(), False
             return connection.clients[0 if patient else 1]
 
-    def _connect(self, cluster: ClusterRef) -> tuple[Kube, Kube]:
+    def _connect(self, cluster: ClusterRef, refused: Callable[[], object]) -> tuple[Kube, Kube]:
         access = read_kubeconfig(self._kubeconfig(cluster))
         credential = self.credential
 
@@ -194,8 +211,8 @@ class AzureClients:
             return access.token or _ask(credential)
 
         namespace = self.settings.namespace
-        quick = KubeClient(access, namespace, token, timeout=QUICK_TIMEOUT)
-        return RetryingKube(KubeClient(access, namespace, token)), quick
+        quick = KubeClient(access, namespace, token, refused=refused, timeout=QUICK_TIMEOUT)
+        return RetryingKube(KubeClient(access, namespace, token, refused=refused)), quick
 
     def _kubeconfig(self, cluster: ClusterRef) -> bytes:
         if not self.settings.kubeconfig:
@@ -216,6 +233,13 @@ class _Connection:
     made_at: float = 0.0
     clients: tuple[Kube, Kube] | None = None
     """The patient one and the quick one."""
+
+    refused: bool = False
+    """Whether the server did not accept its token: it is made anew soon, but not for every caller."""
+
+    def refuse(self) -> None:
+        """Note that the server did not accept the token."""
+        self.refused = True
 
 
 def _ask(credential: TokenCredential) -> str:

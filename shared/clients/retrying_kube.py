@@ -61,9 +61,9 @@ class RetryingKube:
         """Replace an object."""
         return self._patiently(partial(self._kube.replace, kind, manifest))
 
-    def delete(self, kind: str, name: str) -> None:
-        """Delete an object and what it owns; one that is gone already is fine."""
-        self._patiently(partial(self._kube.delete, kind, name))
+    def delete(self, kind: str, name: str, uid: str = "") -> None:
+        """Delete an object and what it owns; one that is gone already, or has another uid, is fine."""
+        self._patiently(partial(self._kube.delete, kind, name, uid))
 
     def log_tail(self, pod: str, lines: int, limit_bytes: int, container: str = "") -> str:
         """The last lines of a container's log."""

@@ -10,7 +10,9 @@
     |  |- ConflictError         it clashes with what is there (HTTP 409)
     |  |- ForbiddenError        your role does not allow it (HTTP 403)
     |  |- UnauthenticatedError  nobody is known to be asking (HTTP 401)
-    |  '- TooLargeError         more than a limit allows (HTTP 413)
+    |  |- PreconditionFailedError  it is not any more what the caller has seen (HTTP 412)
+    |  |- TooLargeError         more than a limit allows (HTTP 413)
+    |  '- StoredValueError      what the product has stored cannot be read (HTTP 500, shown with its code)
     |- TransientError           asking again may help; raised, so that the durable retry handles it (HTTP 503)
     '- ConfigurationError       a setting is wrong; the app does not start
 
@@ -108,6 +110,18 @@ class TooLargeError(PermanentError):
     """More than a limit allows."""
 
     status = 413
+
+
+class PreconditionFailedError(PermanentError):
+    """It is not any more what the caller has seen (``If-Match``)."""
+
+    status = 412
+
+
+class StoredValueError(PermanentError):
+    """What the product has stored cannot be read; it is kept as it is, and the hint says how to replace it."""
+
+    status = 500
 
 
 class TransientError(ElbError):

@@ -1,6 +1,7 @@
-"""Kubernetes objects as whole values: the BLAST Job, the warmup Job, the ConfigMap of scripts.
+"""Kubernetes objects as whole values: the BLAST Job, the ConfigMap of scripts, and the parts that all pods share.
 
-Pure functions of what they need to know; the rules are in ``docs/kubernetes.md``.
+Pure functions of what they need to know; the rules are in ``docs/kubernetes.md``. The warmup's objects are in
+``warm_manifests``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.names import blast_job_name, label_value, warmup_job_name
+from shared.domain.names import blast_job_name, label_value
 from shared.domain.snapshot import ATTEMPT_LABEL, JOB_ID_ENV, JOB_ID_LABEL
 
 MANAGED_BY = "elb-control-plane"
@@ -110,11 +111,11 @@ class BlastJob:
             "args": [literal(argument) for argument in self.command],
             "env": [{"name": name, "value": literal(value)} for name, value in env.items()],
             "resources": self.size.resources(),
-            "volumeMounts": [_mount("blastdb", MOUNT, read_only=True), *_scripts_mounts(), _mount("work", "/work")],
-            "securityContext": _unprivileged(),
+            "volumeMounts": [mount("blastdb", MOUNT, read_only=True), *scripts_mounts(), mount("work", "/work")],
+            "securityContext": unprivileged(),
             "workingDir": "/work",
         }
-        spec = _pod_spec(self.node, container, _host_path("Directory"))
+        spec = pod_spec(self.node, container, host_path("Directory"))
         spec["volumes"].append({"name": "work", "emptyDir": {}})
         return {
             "apiVersion": "batch/v1",
@@ -138,83 +139,6 @@ class BlastJob:
                     ]
                 },
                 "template": {"metadata": {"labels": labels}, "spec": spec},
-            },
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class WarmupJob:
-    """Everything that makes one warmup Job: one shard on one node.
-
-    Attributes:
-        dbtype: ``nucl`` or ``prot``.
-        layout: number of shards that the database is prepared in.
-        source_url: URL of the database container (signed, short-lived; read and list).
-        files: ``(name, bytes)`` of the shard's files and of its alias.
-        touch_limit_bytes: bytes that may be touched into the node's memory.
-    """
-
-    database: str
-    dbtype: str
-    layout: int
-    shard: int
-    alias: str
-    volumes: Sequence[str]
-    source_version: str
-    node: str
-    source_url: str
-    files: Sequence[tuple[str, int]]
-    touch_limit_bytes: int
-    image: str
-    size: PodSize
-    deadline_seconds: int
-
-    @property
-    def name(self) -> str:
-        """``warm-<db>-<NN>``."""
-        return warmup_job_name(self.database, self.shard)
-
-    def manifest(self) -> dict[str, Any]:
-        """The whole Job. It has no TTL: the Job is the state."""
-        labels = {
-            "app": APP_WARMUP,
-            "db": label_value(self.database),
-            "shard": f"{self.shard:02d}",
-            "app.kubernetes.io/managed-by": MANAGED_BY,
-        }
-        env = {
-            "ELB_DB": self.database,
-            "ELB_DBTYPE": self.dbtype,
-            "ELB_SHARD": f"{self.shard:02d}",
-            "ELB_LAYOUT": f"{self.layout:02d}",
-            "ELB_ALIAS": self.alias,
-            "ELB_VOLUMES": " ".join(self.volumes),
-            "ELB_SOURCE_VERSION": self.source_version,
-            "ELB_SOURCE_URL": self.source_url,
-            "ELB_FILES": "\n".join(f"{size} {path}" for path, size in self.files),
-            "ELB_TOUCH_LIMIT_BYTES": str(self.touch_limit_bytes),
-        }
-        container = {
-            "name": "warmup",
-            "image": self.image,
-            "command": ["/bin/bash", f"{SCRIPTS_MOUNT}/warm.sh"],
-            "env": [{"name": name, "value": literal(value)} for name, value in env.items()],
-            "resources": self.size.resources(),
-            "volumeMounts": [_mount("blastdb", MOUNT), *_scripts_mounts()],
-            "securityContext": _unprivileged(),
-        }
-        annotations = {SOURCE_VERSION: self.source_version, LAYOUT: str(self.layout)}
-        return {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {"name": self.name, "labels": labels, "annotations": annotations},
-            "spec": {
-                "backoffLimit": 1,
-                "activeDeadlineSeconds": self.deadline_seconds,
-                "template": {
-                    "metadata": {"labels": labels, "annotations": annotations},
-                    "spec": _pod_spec(self.node, container, _host_path("DirectoryOrCreate")),
-                },
             },
         }
 
@@ -245,24 +169,28 @@ def _mebibytes(gib: float) -> str:
     return f"{round(gib * 1024)}Mi"
 
 
-def _mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
-    mount: dict[str, Any] = {"name": name, "mountPath": path}
-    return mount | {"readOnly": True} if read_only else mount
+def mount(name: str, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    """Where a container finds a volume."""
+    place: dict[str, Any] = {"name": name, "mountPath": path}
+    return place | {"readOnly": True} if read_only else place
 
 
-def _scripts_mounts() -> list[dict[str, Any]]:
-    return [_mount("scripts", SCRIPTS_MOUNT, read_only=True)]
+def scripts_mounts() -> list[dict[str, Any]]:
+    """Where a container finds the product's own scripts."""
+    return [mount("scripts", SCRIPTS_MOUNT, read_only=True)]
 
 
-def _host_path(kind: str) -> dict[str, Any]:
+def host_path(kind: str) -> dict[str, Any]:
+    """The volume with the node's databases; ``kind`` is the hostPath's type."""
     return {"name": "blastdb", "hostPath": {"path": NODE_FOLDER, "type": kind}}
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
+    """The security context of every container of the product."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def _pod_spec(node: str, container: Mapping[str, Any], blastdb: Mapping[str, Any]) -> dict[str, Any]:
+def pod_spec(node: str, container: Mapping[str, Any], blastdb: Mapping[str, Any]) -> dict[str, Any]:
     """A pod pinned to its node by affinity, never by ``nodeName``, which goes around the scheduler."""
     return {
         "restartPolicy": "Never",

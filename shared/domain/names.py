@@ -64,3 +64,10 @@ def blast_job_name(program: str, database: str, shard: int, batch: int, job_id: 
 def warmup_job_name(database: str, shard: int) -> str:
     """The Job that brings one shard of a database into its node's memory: ``warm-<db>-<NN>``."""
     return plain_name("warm", database, f"{shard:02d}")
+
+
+def clean_job_name(database: str, node: str) -> str:
+    """The Job that removes a database's folder from a node: ``elb-cache-clean-<db>-<node>``."""
+    if "-" in database:  # then the name would not say where the database ends and the node begins
+        return object_name(f"elb-cache-clean-{database}-{node}", "elb-cache-clean", database, node)
+    return plain_name("elb-cache-clean", database, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import grpc
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
 
 
 class RefusedError(grpc.RpcError):
@@ -32,6 +37,8 @@ class FakeDurable:
 
     started: dict[str, tuple[str, Any]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    custom_statuses: dict[str, Any] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
     created: dict[str, datetime] = field(default_factory=dict)
     updated: dict[str, datetime] = field(default_factory=dict)
@@ -63,8 +70,9 @@ class FakeDurable:
             runtime_status=SimpleNamespace(name=status),
             created_at=self.created[instance_id].replace(tzinfo=None),  # UTC without saying so, as the SDK has it
             last_updated_at=self.updated[instance_id].replace(tzinfo=None),
-            serialized_custom_status=None,
-            serialized_output=None,
+            serialized_custom_status=_json(self.custom_statuses.get(instance_id)),
+            serialized_input=_json(self.started[instance_id][1]),
+            serialized_output=_json(self.outputs.get(instance_id)),
             failure_details=None,
         )
 

@@ -44,7 +44,9 @@ class FakeKube:
     """
 
     objects: dict[str, dict[str, Json]] = field(
-        default_factory=lambda: {kind: {} for kind in ("jobs", "pods", "configmaps", "nodes")}
+        default_factory=lambda: {
+            kind: {} for kind in ("jobs", "pods", "configmaps", "daemonsets", "nodes", "nodemetrics")
+        }
     )
     logs: dict[str, str] = field(default_factory=dict)
     errors: dict[tuple[str, str], ElbError] = field(default_factory=dict)
@@ -96,9 +98,11 @@ class FakeKube:
         self.objects[kind][name] = copy.deepcopy(dict(manifest))
         return dict(manifest)
 
-    def delete(self, kind: str, name: str) -> None:
+    def delete(self, kind: str, name: str, uid: str = "") -> None:
         self._call("delete", kind, name)
         with self._lock:
+            if uid and self.objects[kind].get(name, {}).get("metadata", {}).get("uid") != uid:
+                return
             self.deleted.append(name)
             self.objects[kind].pop(name, None)
 
@@ -109,7 +113,8 @@ class FakeKube:
         names = [each["name"] for each in spec.get("containers") or ()]
         if not container and len(names) > 1:
             return ""
-        return self.logs.get(f"{pod}/{container}", self.logs.get(pod, ""))[-limit_bytes:]
+        tail = self.logs.get(f"{pod}/{container}", self.logs.get(pod, "")).splitlines(keepends=True)[-lines:]
+        return "".join(tail)[-limit_bytes:]
 
     def server_time(self) -> datetime | None:
         return self.clock() if self.clock is not None else None
@@ -133,9 +138,10 @@ class FakeKube:
         self._call("list", kind)
         if self.before_list is not None:
             self.before_list()
-        assert selector, "nothing is ever listed without a selector"
-        found = (o for o in self.objects[kind].values() if selects(selector, o["metadata"].get("labels") or {}))
-        return copy.deepcopy(list(found))
+        assert selector or kind == "nodemetrics", "nothing is ever listed without a selector"
+        everything = self.objects[kind].values()
+        found = [o for o in everything if not selector or selects(selector, o["metadata"].get("labels") or {})]
+        return copy.deepcopy(found)
 
     def _call(self, verb: str, kind: str, name: str = "") -> None:
         with self._lock:

@@ -7,17 +7,22 @@ in order. ``World`` holds them all; ``shared.clients.provider.use`` puts it in.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from shared.clients.blobs import BlobItem
-from shared.clients.cluster_rows import Slots
+from shared.clients.cluster_rows import Numbered, Slots
+from shared.clients.preferences import UNSAVED, StoredPreference, check_names
 from shared.clients.searches import Change, IdempotencyKey
 from shared.config import Settings
-from shared.domain.errors import ConflictError, ElbError, NotFoundError
+from shared.domain.auto_warm import Attempt
+from shared.domain.database_work import DatabaseWork
+from shared.domain.errors import ConflictError, ElbError, NotFoundError, PreconditionFailedError
 from shared.domain.history import Event
+from shared.domain.preference import DEFAULT, PreferenceChange, read_preference
+from shared.domain.roles import RoleAssignment
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef, Search
 from shared.domain.search_filter import EVERYTHING, SearchFilter
@@ -136,6 +141,9 @@ class FakeClusterRows:
     rows: dict[str, ClusterRow] = field(default_factory=dict)
     refs: dict[str, ClusterRef] = field(default_factory=dict)
     held: dict[str, Slots] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], Numbered] = field(default_factory=dict)
+    works: dict[tuple[str, str], DatabaseWork] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     writes: int = 0
     reads: int = 0
     meanwhile: Callable[[], object] | None = None
@@ -180,6 +188,33 @@ class FakeClusterRows:
         self.held[cluster.key] = Slots(dict(slots.holders), str(self.writes))
         return True
 
+    def operations(self, cluster: ClusterRef, kind: str) -> Numbered:
+        return self.numbers.get((cluster.key, kind), Numbered(0))
+
+    def claim_operation(self, cluster: ClusterRef, kind: str, before: Numbered) -> bool:
+        with self._lock:
+            if self.operations(cluster, kind).etag != before.etag:
+                return False
+            number = before.number + 1
+            self.numbers[cluster.key, kind] = Numbered(number, str(number))
+            return True
+
+    def work(self, cluster: ClusterRef, database: str) -> DatabaseWork:
+        return self.works.get((cluster.key, database), DatabaseWork())
+
+    def write_work(self, cluster: ClusterRef, database: str, work: DatabaseWork) -> bool:
+        if self.meanwhile is not None:
+            interfere, self.meanwhile = self.meanwhile, None
+            interfere()
+        with self._lock:
+            if self.work(cluster, database).etag != work.etag:
+                return False
+            self.works.pop((cluster.key, database), None)
+            if not work.is_idle:
+                self.writes += 1
+                self.works[cluster.key, database] = replace(work, etag=str(self.writes))
+            return True
+
     def set(self, cluster: ClusterRef, **times: datetime | None) -> None:
         """Change the row's times."""
         self._write(cluster, replace(self.read(cluster), **times))  # type: ignore[arg-type]  # times only
@@ -187,6 +222,63 @@ class FakeClusterRows:
     def _write(self, cluster: ClusterRef, row: ClusterRow) -> None:
         self.writes += 1
         self.rows[cluster.key] = replace(row, etag=str(self.writes))
+
+
+@dataclass
+class FakePreferences:
+    """Preferences and tries with versions; ``texts`` has what the rows hold, which may be anything."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    refs: dict[str, ClusterRef] = field(default_factory=dict)
+    tries: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+    writes: int = 0
+    failing: ElbError | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, cluster: ClusterRef) -> StoredPreference:
+        self._check()
+        text = self.texts.get(cluster.key)
+        preference = DEFAULT if text is None else read_preference(text, cluster.cluster_name)
+        return StoredPreference(preference, self.version(cluster))
+
+    def version(self, cluster: ClusterRef) -> str:
+        """Of what is stored."""
+        text = self.texts.get(cluster.key)
+        return UNSAVED if text is None else text.encode().hex()
+
+    def save(
+        self, cluster: ClusterRef, change: PreferenceChange, expected: Collection[str] | None = None
+    ) -> StoredPreference:
+        check_names(change)
+        with self._lock:
+            before = DEFAULT if change.replaces else self.read(cluster).preference
+            if expected is not None and self.version(cluster) not in expected:
+                raise PreconditionFailedError("preference_changed", "it is another one now")
+            self.texts[cluster.key] = change.applied_to(before).to_text()
+            self.refs[cluster.key] = cluster
+            return self.read(cluster)
+
+    def clusters(self) -> list[ClusterRef]:
+        self._check()
+        return list(self.refs.values())
+
+    def attempts(self, cluster: ClusterRef) -> dict[str, Attempt]:
+        self._check()
+        return {database: attempt for (key, database), attempt in self.tries.items() if key == cluster.key}
+
+    def write_attempt(self, cluster: ClusterRef, attempt: Attempt) -> bool:
+        with self._lock:
+            self._check()
+            key = cluster.key, attempt.database
+            if self.tries.get(key, Attempt(attempt.database)).etag != attempt.etag:
+                return False
+            self.writes += 1
+            self.tries[key] = replace(attempt, etag=str(self.writes))
+            return True
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
 
 
 @dataclass
@@ -281,16 +373,50 @@ class FakeStats:
 
 @dataclass
 class FakeArm:
-    """What ARM says of every cluster, or the error that it answers with."""
+    """What ARM says of every cluster, or the error that it answers with; ``refusing`` refuses changes only.
+
+    A start or a stop is noted in ``asked`` and begins at once; it ends when the test sets ``provisioning`` back.
+    """
 
     provisioning: str = "Succeeded"
     power: str = "Running"
     failing: ElbError | None = None
+    refusing: ElbError | None = None
+    pools: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    roles: dict[str, RoleAssignment] = field(default_factory=dict)
+    reads: int = 0
 
-    def cluster(self, cluster: ClusterRef) -> dict[str, Any]:
+    def cluster(self, cluster: ClusterRef, *, patient: bool = True) -> dict[str, Any]:
+        self.reads += 1
         if self.failing is not None:
             raise self.failing
-        return {"properties": {"provisioningState": self.provisioning, "powerState": {"code": self.power}}}
+        properties = {
+            "provisioningState": self.provisioning,
+            "powerState": {"code": self.power},
+            "currentKubernetesVersion": "1.32.4",
+            "agentPoolProfiles": self.pools,
+            "identityProfile": {"kubeletidentity": {"objectId": "kubelet"}},
+        }
+        return {"name": cluster.cluster_name, "location": "westeurope", "properties": properties}
+
+    def start(self, cluster: ClusterRef) -> None:
+        self._change("start", "Starting")
+
+    def stop(self, cluster: ClusterRef) -> None:
+        self._change("stop", "Stopping")
+
+    def assign_role(self, assignment: RoleAssignment) -> bool:
+        self._change("role", self.provisioning)
+        new = assignment.name not in self.roles
+        self.roles[assignment.name] = assignment
+        return new
+
+    def _change(self, what: str, provisioning: str) -> None:
+        self.asked.append(what)
+        if self.failing or self.refusing:
+            raise self.failing or self.refusing  # type: ignore[misc]  # one of them is there
+        self.provisioning = provisioning
 
     def kubeconfig(self, cluster: ClusterRef) -> bytes:
         raise NotImplementedError
@@ -303,6 +429,7 @@ class World:
     settings: Settings
     searches: FakeSearchStore = field(default_factory=FakeSearchStore)
     clusters: FakeClusterRows = field(default_factory=FakeClusterRows)
+    preferences: FakePreferences = field(default_factory=FakePreferences)
     events: FakeEventLog = field(default_factory=FakeEventLog)
     stats: FakeStats = field(default_factory=FakeStats)
     arm: FakeArm = field(default_factory=FakeArm)

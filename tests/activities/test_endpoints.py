@@ -25,7 +25,7 @@ from tests.activities.worlds import (
     put_running_search,
     put_warm_cluster,
 )
-from triggers import databases, jobs, warmup
+from triggers import databases, jobs, warmup, warmup_changes
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ class TestNotify:
 
 class TestWarmups:
     def test_it_is_started_as_work_of_its_own(self, world: World) -> None:
-        status, body = ask(warmup.start_warmup, world.durable, body={"database": DB})
+        status, body = ask(warmup_changes.start_warmup, world.durable, body={"database": DB})
         assert status == 202
         name, data = world.durable.started[body["instance_id"]]
         assert name == "warmup_orchestrator"
@@ -91,8 +91,8 @@ class TestWarmups:
 
     def test_the_same_key_starts_it_once(self, world: World) -> None:
         headers = {"Idempotency-Key": "warm-1"}
-        first = ask(warmup.start_warmup, world.durable, body={"database": DB}, headers=headers)
-        assert ask(warmup.start_warmup, world.durable, body={"database": DB}, headers=headers) == first
+        first = ask(warmup_changes.start_warmup, world.durable, body={"database": DB}, headers=headers)
+        assert ask(warmup_changes.start_warmup, world.durable, body={"database": DB}, headers=headers) == first
         assert len(world.durable.started) == 1
 
     @pytest.mark.parametrize("instance", ["warmup-none", "", "job-1", "warmup-../x"])

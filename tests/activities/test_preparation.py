@@ -102,7 +102,11 @@ class TestScripts:
 
     def test_written_where_there_are_none(self, world: World) -> None:
         assert ensure_scripts(self.DATA) == {"written": True}
-        assert set(world.cluster.objects["configmaps"][SCRIPTS_CONFIG_MAP]["data"]) == {"blast.sh", "warm.sh"}
+        assert set(world.cluster.objects["configmaps"][SCRIPTS_CONFIG_MAP]["data"]) == {
+            "blast.sh",
+            "clean.sh",
+            "warm.sh",
+        }
 
     def test_not_written_again_while_unchanged(self, world: World) -> None:
         ensure_scripts(self.DATA)

@@ -72,6 +72,7 @@ LATE: dict[str, tuple[Json, ...]] = {
     names.CHECK_CLI_SUBMIT: ({"number": 1},),
     names.REMOVE_CLI_SUBMIT: ({},),
     names.REGISTER_CLI_SEARCH: ({"alias": "job-" + "ab" * 16},),
+    names.REGISTER_RESULTS: ({},),
 }
 """What each activity gets besides the search's reference."""
 OF_NO_SEARCH = {
@@ -80,8 +81,23 @@ OF_NO_SEARCH = {
     names.CREATE_WARMUP_JOB,
     names.OBSERVE_WARMUP,
     names.PREPARE_SHARDS,
+    names.ENSURE_PROBE,
+    names.REMOVE_WARMUP_LEFTOVERS,
+    names.END_WARMUP,
+    names.PLAN_RELEASE,
+    names.REMOVE_WARMUP_OBJECTS,
+    names.CREATE_CLEAN_JOB,
+    names.OBSERVE_CLEANING,
+    names.END_RELEASE,
+    names.REQUEST_POWER,
+    names.OBSERVE_CLUSTER_POWER,
+    names.ENSURE_ROLES,
+    names.DEPLOY_OPENAPI,
+    names.OBSERVE_OPENAPI,
+    names.WARM_CONFIGURED,
 }
-"""Of a cluster or a database, whichever search asks; ``test_twice`` has them."""
+"""Of a cluster or a database, whichever search asks; ``test_twice``, ``test_warm_steps`` and ``test_release`` have
+them."""
 DELIVERIES = [
     pytest.param(name, more, id=f"{name}-{number}")
     for name, all_of in LATE.items()

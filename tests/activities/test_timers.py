@@ -475,4 +475,4 @@ class TestServe:
 
 def test_auto_warm_says_that_it_ran(world: World) -> None:
     fire("reconcile_auto_warm", world)
-    assert world.stats.runs["reconcile_auto_warm"].result == {"warmed": 0}
+    assert world.stats.runs["reconcile_auto_warm"].result["clusters"] == 1

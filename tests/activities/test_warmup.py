@@ -115,22 +115,19 @@ class TestJobs:
         assert world.cluster.deleted == []
 
     @pytest.mark.parametrize("other", ["version", "node", "failed"])
-    def test_one_that_does_not_is_deleted_and_made_anew_at_the_next_try(self, world: World, other: str) -> None:
+    def test_one_that_does_not_is_deleted_and_made_anew(self, world: World, other: str) -> None:
         create_warmup_job(warmup_data())
         if other == "failed":
             present(world)["status"] = status_of("failed")
         wanted = {"version": warmup_data(source_version="v2"), "node": warmup_data(node="node-b")}
         data = wanted.get(other, warmup_data())
-        with pytest.raises(TransientError, match="job_terminating"):
-            create_warmup_job(data)
-        assert world.cluster.deleted == ["warm-db-00"]
         assert create_warmup_job(data)["created"] is True
+        assert world.cluster.deleted == ["warm-db-00"]
+        assert create_warmup_job(data)["created"] is False
 
     def test_one_of_another_layout_is_replaced_too(self, world: World) -> None:
         create_warmup_job(warmup_data())
         put_database(world, shards=4)
-        with pytest.raises(TransientError):
-            create_warmup_job(warmup_data(layout=4))
         assert create_warmup_job(warmup_data(layout=4))["created"] is True
 
     def test_one_that_is_being_deleted_is_waited_for_and_not_deleted_again(self, world: World) -> None:

@@ -13,8 +13,11 @@ import pytest
 from azure.durable_functions.worker import DurableFunctionsWorker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from orchestrators.cluster_power import cluster_power_orchestrator
 from orchestrators.deletion import deletion_orchestrator
 from orchestrators.monitor import monitor_orchestrator
+from orchestrators.openapi import openapi_deploy_orchestrator
+from orchestrators.release import release_orchestrator
 from orchestrators.removal import removal_orchestrator
 from orchestrators.search import search_orchestrator
 from orchestrators.shards import shards_orchestrator
@@ -31,8 +34,11 @@ ORCHESTRATORS: dict[str, Callable[..., Any]] = {
     names.MONITOR_ORCHESTRATOR: monitor_orchestrator,
     names.WARMUP_ORCHESTRATOR: warmup_orchestrator,
     names.SHARDS_ORCHESTRATOR: shards_orchestrator,
+    names.RELEASE_ORCHESTRATOR: release_orchestrator,
     names.REMOVAL_ORCHESTRATOR: removal_orchestrator,
     names.DELETION_ORCHESTRATOR: deletion_orchestrator,
+    names.CLUSTER_POWER_ORCHESTRATOR: cluster_power_orchestrator,
+    names.OPENAPI_DEPLOY_ORCHESTRATOR: openapi_deploy_orchestrator,
 }
 
 
@@ -45,8 +51,8 @@ def replay(orchestrator: Callable[..., Any], step: Step) -> Sequence[pb.Orchestr
     return list(response.actions)
 
 
-HINTS = ("follow_up", "max_age")
-"""Fields of an activity's input that say how to go about it: they may differ between versions, not what is asked."""
+HINTS = ("follow_up", "max_age", "instance", "made_by")
+"""Fields of an activity's input that say how to go about it, or who asks: they may differ, what is asked may not."""
 
 
 def asked(text: str) -> Any:

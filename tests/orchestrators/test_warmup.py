@@ -79,7 +79,7 @@ class TestWatching:
     def test_a_cluster_that_does_not_answer_is_not_cold(self) -> None:
         played = warmup(UNKNOWN, UNKNOWN, READY)
         assert played.result["status"] == "succeeded"
-        assert played.context.calls(names.PLAN_WARMUP) == [REQUEST]
+        assert played.context.calls(names.PLAN_WARMUP) == [REQUEST | {"instance": "fake"}]
 
     def test_the_status_shows_how_far_it_is(self) -> None:
         statuses = warmup(LOADING, READY).context.statuses

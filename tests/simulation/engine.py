@@ -193,6 +193,7 @@ class VirtualDurable:
             runtime_status=SimpleNamespace(name=instance.status),
             created_at=instance.created_at.replace(tzinfo=None),  # UTC without saying so, as the SDK has it
             last_updated_at=instance.updated_at.replace(tzinfo=None),
+            serialized_input=instance.input,
             serialized_custom_status=instance.custom_status,
             serialized_output=instance.output if instance.has_ended else None,
             failure_details=SimpleNamespace(message=instance.error) if instance.error else None,

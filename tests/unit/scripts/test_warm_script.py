@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.warmth import MARKER, parse_log
+from shared.domain.shard_phases import MARKER, parse_log
 from tests.unit.scripts.support import SCRIPTS, SIGNATURE, executable, needs
 
 
@@ -59,6 +59,11 @@ try=$(wc -l <"$FAKE_CALLS")
 mode=$(sed -n "${try}p" <<<"$FAKE_MODES")
 case ${mode:-ok} in
     ok) cp "$FAKE_SOURCE"/* "$3"/ ;;
+    reset)
+        mkdir -p "$AZCOPY_LOG_LOCATION"
+        echo "==> REQUEST/RESPONSE (Try=1/27ms, OpTime=28ms) -- REQUEST ERROR" >"$AZCOPY_LOG_LOCATION/1.log"
+        cp "$FAKE_SOURCE"/* "$3"/
+        ;;
     cut) cp "$FAKE_SOURCE"/* "$3"/; for f in "$3"/*.nsq; do head -c 3 "$f" >"$f.x"; mv "$f.x" "$f"; done ;;
     leftover) touch "$3/.azDownload-1-tiny.00.nsq" "$3/.azDownload-1-tiny.01.nsq"; exit 1 ;;
     *) echo "failed: GET $2"; echo "RESPONSE 403: $mode"; exit 1 ;;
@@ -114,6 +119,19 @@ class TestWarm:
         names = [marker["phase"] for marker in markers]
         return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
 
+    def incidents(self, done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+        """What went wrong, in order."""
+        start = "ELB_INCIDENT "
+        return [json.loads(line[len(start) :]) for line in done.stdout.splitlines() if line.startswith(start)]
+
+    def test_a_disk_without_room_is_told_before_anything_is_copied(self, node: Node, tmp_path: Path) -> None:
+        executable(tmp_path / "fakes" / "df", "#!/bin/sh\necho Avail\necho 3\n")
+        done = node.run()
+        assert done.returncode == 68
+        assert node.azcopy_calls == []
+        assert [i["cause"] for i in self.incidents(done)] == ["disk_full"]
+        assert self.last(done)["message"].endswith("the node's disk has 3 free")
+
     def last(self, done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
         marker, _ = parse_log(done.stdout)
         assert marker is not None
@@ -126,9 +144,9 @@ class TestWarm:
         total = sum(path.stat().st_size for path in database.iterdir())
         assert (self.last(done)["done"], self.last(done)["total"]) == (total, total)
         assert done.stdout.splitlines()[-1].endswith(" DONE")
-        assert {path.name for path in node.folder.iterdir()} == {p.name for p in database.iterdir()} | {
-            node.marker.name
-        }
+        names = sorted(path.name for path in database.iterdir())
+        assert {path.name for path in node.folder.iterdir()} == {*names, node.marker.name, ".files-02-01"}
+        assert sorted((node.folder / ".files-02-01").read_text().splitlines()) == names
         assert node.marker.read_text() == "v1"
         (call,) = node.azcopy_calls
         assert f"https://account.blob/blast-db/tiny/*?{SIGNATURE} {node.folder}" in call
@@ -174,10 +192,20 @@ class TestWarm:
         assert "try 1: download_failed" in done.stdout
         assert not (node.folder / ".azDownload-1-tiny.00.nsq").exists()
 
+    def test_a_connection_that_azcopy_made_again_is_told(self, node: Node) -> None:
+        done = node.run("reset")
+        assert done.returncode == 0
+        assert [(i["cause"], i["try"]) for i in self.incidents(done)] == [("connection_lost", 1)]
+        assert len(node.azcopy_calls) == 1
+
     def test_a_role_that_acts_in_the_end_is_a_success(self, node: Node) -> None:
         done = node.run("AuthorizationPermissionMismatch", "AuthorizationPermissionMismatch")
         assert done.returncode == 0
-        assert "try 2: storage_denied: the role" in done.stdout
+        assert "try 2: storage_role_missing: the role" in done.stdout
+        assert [(i["try"], i["cause"]) for i in self.incidents(done)] == [
+            (1, "storage_role_missing"),
+            (2, "storage_role_missing"),
+        ]
         assert self.last(done)["phase"] == "completed"
 
     def test_leftovers_of_before_go_and_what_other_shards_copy_stays(self, node: Node) -> None:
@@ -188,18 +216,23 @@ class TestWarm:
         assert {path.name for path in node.folder.glob(".azDownload-*")} == {".azDownload-0-tiny.01.nsq"}
 
     @pytest.mark.parametrize(
-        ("mode", "cause"),
+        ("mode", "code", "tries", "cause"),
         [
-            ("AuthorizationPermissionMismatch", "storage_denied: the role is missing"),
-            ("AuthorizationFailure", "storage_denied: the firewall"),
-            ("ServerBusy", "download_failed: AzCopy ended with exit code 1"),
-            ("cut", "download_failed: files are missing or incomplete after the copy"),
+            ("AuthorizationPermissionMismatch", 65, 3, "storage_role_missing: the role on"),
+            ("AuthorizationFailure", 69, 1, "storage_firewall: the firewall"),
+            ("write x: no space left on device", 68, 1, "disk_full: the node's disk was full"),
+            ("ServerBusy", 64, 3, "download_failed: AzCopy ended with exit code 1"),
+            ("cut", 64, 3, "download_failed: files are missing or incomplete after the copy"),
         ],
     )
-    def test_after_three_tries_it_says_why(self, node: Node, mode: str, cause: str) -> None:
+    @pytest.mark.proves("W4")
+    def test_after_its_tries_it_says_why(self, node: Node, mode: str, code: int, tries: int, cause: str) -> None:
         done = node.run(mode, mode, mode, mode)
-        assert done.returncode == 64
-        assert len(node.azcopy_calls) == 3
+        assert done.returncode == code
+        assert len(node.azcopy_calls) == tries
+        told = self.incidents(done)
+        assert [i["try"] for i in told] == list(range(1, tries + 1))
+        assert {f"{i['cause']}: {i['message']}" for i in told} == {self.last(done)["message"]}
         assert self.last(done)["phase"] == "failed"
         assert self.last(done)["during"] == "copying_files"
         assert self.last(done)["message"].startswith(cause)
