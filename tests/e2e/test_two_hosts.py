@@ -54,8 +54,8 @@ def running(product: Product) -> Iterator[str]:
     """A search whose BLAST runs for a while; nobody has called back yet, and nobody will during the test."""
     product.control("/pace", {"label_selector": "app=blast", "delay_seconds": PACE})
     job_id = product.submit(title="two hosts")
-    product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 0})
     wait_for(lambda: product.detail(job_id)["phase"] == "running" or None, 60, "a running pod")
+    product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 0})
     yield job_id
     product.http.post(f"/blast/jobs/{job_id}/cancel", json={})
     product.wait_end(job_id)
