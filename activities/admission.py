@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.clients.capacity import take_slot
-from shared.clients.catalogue import load_database
+from shared.clients.catalogue import Database, load_database
 from shared.clients.provider import clients
 from shared.clients.readiness import read_readiness
 from shared.clients.warm_cache import read_views
 from shared.clients.warmups import placement_of, read_warmup
-from shared.domain.errors import PermanentError, TransientError
-from shared.domain.planner import candidates, plan_warmup, read_node
+from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.planner import NodeView, Verdict, candidates, plan_warmup, read_node
+from shared.domain.readiness import expected_nodes
+from shared.domain.release import check_not_at_work
 from shared.domain.search import Search
 from shared.domain.states import ON_THE_CLUSTER, Phase
 from shared.domain.times import format_time
-from shared.domain.warmth import Warmth
+from shared.domain.warmth import Warmth, WarmupStatus
+
+_MORE_NODES_MAY_DO = (Verdict.CLUSTER_TOO_SMALL, Verdict.NODE_SKU_TOO_SMALL)
 
 
 def check_admission(data: dict[str, Any]) -> dict[str, Any]:
@@ -65,14 +70,39 @@ def _decide(search: Search) -> dict[str, Any]:
         return _wait(f"the cluster does not answer: {error.message}")
     if not candidates(nodes):
         return _wait("no ready user node yet")
+    if clients().clusters.work(search.cluster, search.database).releasing(clients().now()):  # read after the Jobs
+        reason = f"database {search.database} is being released"
+        return _wait(reason, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
     if status.state is Warmth.LOADING:
         reason = f"database {search.database} is being warmed, {status.progress_pct} %"
         return _wait(reason, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
-    layout = status.layout
-    if not warm:
-        placed = {shard.shard: shard.node for shard in status.shards if shard.node}
-        layout = plan_warmup(search.database, database.shard_sizes(), nodes, placed, layout or None).layout
-    return {**_admit(search, warm=warm), "layout": layout}
+    if warm:
+        return {**_admit(search, warm=True), "layout": status.layout}
+    if status.is_of_another_version(database.source_version):
+        try:
+            check_not_at_work(search.database, clients().searches.unfinished(search.cluster.key), search.job_id)
+        except ConflictError as error:
+            return _wait(error.message, Phase.WAITING_FOR_WARMUP, clients().settings.warmup_wait_seconds)
+    return _plan(search, database, nodes, status)
+
+
+def _plan(search: Search, database: Database, nodes: Sequence[NodeView], status: WarmupStatus) -> dict[str, Any]:
+    """Whether a database that is not warm fits; what does not fit yet may do so when the other nodes have come."""
+    placed = {shard.shard: shard.node for shard in status.shards if shard.node}
+    try:
+        plan = plan_warmup(search.database, database.shard_sizes(), nodes, placed, status.layout or None)
+    except PermanentError as error:
+        ready, expected = _user_nodes(search, nodes)
+        if error.code not in _MORE_NODES_MAY_DO or ready >= expected:
+            raise
+        return _wait(f"{ready} of {expected} nodes are ready: {error.message}")
+    return {**_admit(search, warm=False), "layout": plan.layout}
+
+
+def _user_nodes(search: Search, nodes: Sequence[NodeView]) -> tuple[int, int]:
+    """How many user nodes are Ready, and how many there are to be."""
+    users = [node.ready for node in nodes if not node.system]
+    return sum(users), max(len(users), expected_nodes(read_readiness(search.cluster).pools))
 
 
 def _admit(search: Search, *, warm: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.clients.readiness import read_readiness
 from shared.clients.usage import check_not_in_use
-from shared.domain.errors import ConflictError
+from shared.domain.errors import ConflictError, TransientError
 from shared.domain.lifecycle import Lifecycle, lifecycle_of
 from shared.domain.power import Target, verdict_of
 from shared.domain.search import ClusterRef
@@ -24,13 +24,28 @@ def request_power(data: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``state``: ``already``, ``requested`` (by this call or by an earlier one), or ``busy`` with the ``reason``: what
-        is under way must end first.
+        is under way must end first, or Azure throttles or is away; with ``retry_after`` (seconds) where it says when to
+        come again.
 
     Raises:
         PermanentError: ``cluster_not_found``, ``cluster_deleting``, ``cluster_in_use``, ``arm_denied``.
-        TransientError: ``arm_unavailable``.
+        TransientError: the searches' rows cannot be read.
     """
     cluster, target = ClusterRef.from_dict(data["cluster"]), Target(data["target"])
+    try:
+        return _request(cluster, target, force=bool(data.get("force")))
+    except ConflictError as error:
+        if error.code != "cluster_busy":
+            raise
+        return {"state": "busy", "reason": error.message}
+    except TransientError as error:
+        # An operation has half an hour, the step's own retries half a minute: Azure may be away for longer than that.
+        if error.code != "arm_unavailable":
+            raise
+        return {"state": "busy", "reason": error.message, "retry_after": error.retry_after}
+
+
+def _request(cluster: ClusterRef, target: Target, *, force: bool) -> dict[str, Any]:
     lifecycle = lifecycle_of(clients().arm.cluster(cluster)).lifecycle
     if lifecycle is target.reached:
         return {"state": "already"}
@@ -39,14 +54,9 @@ def request_power(data: dict[str, Any]) -> dict[str, Any]:
     if lifecycle is Lifecycle.DELETING:
         message = f"cluster {cluster.cluster_name} is being deleted"
         raise ConflictError("cluster_deleting", message, "use another cluster")
-    if target is Target.STOP and not data.get("force"):
+    if target is Target.STOP and not force:
         check_not_in_use(cluster)
-    try:
-        (clients().arm.start if target is Target.START else clients().arm.stop)(cluster)
-    except ConflictError as error:
-        if error.code != "cluster_busy":
-            raise
-        return {"state": "busy", "reason": error.message}
+    (clients().arm.start if target is Target.START else clients().arm.stop)(cluster)
     log_event("cluster_power_requested", cluster=cluster.cluster_name, target=target.value)
     return {"state": "requested"}
 

@@ -32,7 +32,6 @@ from activities.results import check_results, merge_search_batch, publish_result
 from activities.roles import ensure_roles
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import (
-    create_warmup_job,
     end_warmup,
     ensure_residency_probe,
     observe_warmup,
@@ -40,6 +39,7 @@ from activities.warmup import (
     prepare_shards,
     remove_warmup_leftovers,
 )
+from activities.warmup_jobs import create_warmup_job
 from shared.clients.recording import flush_counts
 from shared.domain import functions as names
 from shared.domain.errors import PermanentError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.clients.database_work import leave_work
+from shared.clients.database_work import check_releasing, leave_work
 from shared.clients.jobs import find_job
 from shared.clients.kube import Kube
 from shared.clients.provider import clients
@@ -30,7 +30,7 @@ def plan_release(data: dict[str, Any]) -> dict[str, Any]:
         data: ``database``, ``cluster``, ``force``.
 
     Returns:
-        ``nodes``: user nodes that are ready, and ``not_ready``: those that are not.
+        ``nodes``: user nodes that are ready; ``not_ready``: those that are not; ``force``, for the looks that follow.
 
     Raises:
         ConflictError: ``database_in_use``.
@@ -42,27 +42,37 @@ def plan_release(data: dict[str, Any]) -> dict[str, Any]:
     return {
         "nodes": sorted(node.name for node in nodes if node.ready),
         "not_ready": sorted(node.name for node in nodes if not node.ready),
+        "force": bool(data.get("force")),
     }
 
 
 def remove_warmup_objects(data: dict[str, Any]) -> dict[str, Any]:
-    """Delete the database's warmup Jobs and legacy DaemonSets that are there now.
+    """Delete the database's warmup Jobs and legacy DaemonSets that are there now, while nobody else has the database.
 
     Args:
-        data: ``database``, ``cluster``.
+        data: ``database``, ``cluster``, ``instance``, ``force`` (inputs of before do not say it: they look no more).
 
     Returns:
         ``deleted``: kind and name of each; ``left``: how many objects, their pods included, were there still.
+
+    Raises:
+        ConflictError: ``release_superseded``, or ``database_in_use`` by a search that was let in before the release.
     """
-    kube, label = clients().kube(ClusterRef.from_dict(data["cluster"])), label_value(data["database"])
-    found = []
-    for kind, one, app in (("jobs", "job", APP_WARMUP), ("daemonsets", "daemonset", APP_LEGACY_WARMUP)):
-        for name, uid, going in kube.listed(kind, f"app={app},db={label}", _identity):
-            if not going:
-                kube.delete(kind, name, uid)
-            found.append(f"{one}/{name}")
+    cluster, label = ClusterRef.from_dict(data["cluster"]), label_value(data["database"])
+    kube = clients().kube(cluster)
+    found = [
+        (kind, f"{one}/{name}", name, uid, going)
+        for kind, one, app in (("jobs", "job", APP_WARMUP), ("daemonsets", "daemonset", APP_LEGACY_WARMUP))
+        for name, uid, going in kube.listed(kind, f"app={app},db={label}", _identity)
+    ]
+    check_releasing(cluster, data["database"], data["instance"])
+    if not data.get("force", True):
+        check_not_used(data["database"], clients().searches.unfinished(cluster.key))
+    for kind, _, name, uid, going in found:
+        if not going:
+            kube.delete(kind, name, uid)
     pods = kube.pods(f"app in ({APP_WARMUP},{APP_LEGACY_WARMUP}),db={label}")
-    return {"deleted": found, "left": len(found) + len(pods)}
+    return {"deleted": [named for _, named, *_ in found], "left": len(found) + len(pods)}
 
 
 def _identity(obj: Mapping[str, Any]) -> tuple[str, str, bool]:
@@ -80,9 +90,12 @@ def create_clean_job(data: dict[str, Any]) -> dict[str, Any]:
         ``created``.
 
     Raises:
+        ConflictError: ``release_superseded``.
         TransientError: ``job_terminating``, one of another release is still going.
     """
-    kube = clients().kube(ClusterRef.from_dict(data["cluster"]))
+    cluster = ClusterRef.from_dict(data["cluster"])
+    kube = clients().kube(cluster)
+    check_releasing(cluster, data["database"], data["instance"])
     image = clients().settings.image(BLAST_IMAGE)
     job = CleanJob(data["database"], data["node"], image, CLEAN_SIZE, data["instance"])
     try:
@@ -127,11 +140,11 @@ def end_release(data: dict[str, Any]) -> dict[str, Any]:
     """Remove the clean-up Jobs, and leave the work at the database.
 
     Args:
-        data: ``database``, ``cluster``, ``nodes``, ``instance``.
+        data: ``database``, ``cluster``, ``nodes``, ``instance``; without nodes no cluster is asked.
     """
     cluster = ClusterRef.from_dict(data["cluster"])
-    kube = clients().kube(cluster)
     for node in data["nodes"]:
+        kube = clients().kube(cluster)
         name = clean_job_name(data["database"], node)
         job = find_job(kube, name)
         if job is not None and job.annotations.get(MADE_BY) == data["instance"]:

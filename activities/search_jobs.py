@@ -37,17 +37,22 @@ def create_search_jobs(data: dict[str, Any]) -> dict[str, Any]:
         ``jobs``: how many; batches x shards in a first attempt.
 
     Raises:
-        TransientError: the database cooled meanwhile, the API server is busy, or an older Job of that name still goes.
+        TransientError: the database cooled or was replaced in storage meanwhile, the API server is busy, or an older
+            Job of that name still goes.
         PermanentError: the API server refuses; what was made is removed again.
     """
     search = clients().searches.get(data["owner"], data["job_id"])
     if _is_over(search, data):
         return {"jobs": 0}
     kube = clients().kube(search.cluster)
-    placement = placement_of(read_warmup(kube, search.database, None))
+    status = read_warmup(kube, search.database, None)
+    placement = placement_of(status)
     if placement is None:
         raise TransientError("database_not_warm", f"database {search.database} is not warm any more", "try again")
     layout = load_layout(clients().blobs(search.cluster.storage_account), search.database, len(placement))
+    if status.is_of_another_version(layout.source_version):
+        message = f"database {search.database} was replaced in storage by version {layout.source_version}"
+        raise TransientError("database_changed", message, "retry the search; the new version is warmed first")
     blobs = clients().blobs(search.cluster.storage_account)
     present = _usable_pieces(search, layout, blobs)
     jobs = [
@@ -132,6 +137,8 @@ def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]
                     database=search.database,
                     shard=shard.index,
                     batch=batch,
+                    layout=len(layout.shards),
+                    source_version=layout.source_version,
                     node=placement[shard.index],
                     command=options.shard_command(Program(search.program), alias, settings.job_cpus),
                     query_url=query_url,

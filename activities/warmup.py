@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any, cast
 
-from shared.clients.catalogue import load_database, load_layout, save_layout
-from shared.clients.database_work import check_at_work, join_warmup, leave_work
+from shared.clients.catalogue import load_database, save_layout
+from shared.clients.database_work import join_warmup, leave_work
 from shared.clients.incident_log import history_key, record_incidents
-from shared.clients.jobs import find_job
 from shared.clients.kube import Kube
 from shared.clients.one_look import OneLook
 from shared.clients.provider import clients
 from shared.clients.residency import ensure_probe, read_residency
 from shared.clients.warmups import placement_of, read_warmup
 from shared.domain.capacity import planning_views, read_holding
-from shared.domain.errors import ConflictError, PermanentError, TransientError
+from shared.domain.errors import PermanentError, TransientError
 from shared.domain.incidents import Seen
-from shared.domain.manifests import APP_WARMUP, BLAST_IMAGE, LAYOUT, SOURCE_VERSION, PodSize
+from shared.domain.manifests import APP_WARMUP, LAYOUT, SOURCE_VERSION
 from shared.domain.names import label_value
 from shared.domain.planner import plan_warmup
-from shared.domain.results import DATABASES_CONTAINER
+from shared.domain.release import check_not_at_work
 from shared.domain.search import ClusterRef
-from shared.domain.shards import alias_file_name
-from shared.domain.snapshot import JobState, JobView, read_job
+from shared.domain.snapshot import read_job
 from shared.domain.warm_failures import failure_of, subnet_of
-from shared.domain.warm_manifests import APP_LEGACY_WARMUP, MADE_BY, WarmupJob
+from shared.domain.warm_manifests import APP_LEGACY_WARMUP
 from shared.domain.warmth import Warmth, WarmupStatus
 from shared.telemetry import log_event
 
-DEADLINE_SECONDS = 3600
-WARMUP_CPUS = 1
-WARMUP_MEMORY_GIB = 0.5
-WARMUP_MEMORY_LIMIT_GIB = 4.0
-"""Besides the shard itself: pages that a container touches count as its own memory (cgroup v2, "memory"), and a limit
-below the shard's size would push them out again at once."""
-GOING_SECONDS = 3.0
-"""How long to wait for a Job that was deleted to be gone, before the durable retry does."""
 STEPS = 2
 """Version of the orchestration's steps that a plan asks for; plans of histories of before have none."""
-_GIB = 1 << 30
 
 
 def prepare_shards(data: dict[str, Any]) -> dict[str, Any]:
@@ -72,10 +59,12 @@ def plan_database_warmup(data: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``{"warm": True}`` when there is nothing to do, else ``layout``, ``nodes`` and ``touch_limits`` (one per shard),
-        ``source_version``, ``force`` (also where a database has cooled), ``history`` and ``steps``.
+        ``source_version``, ``force``, ``again`` (shards that are made anew though their Jobs succeeded, because they
+        were pushed out of memory), ``history`` and ``steps``.
 
     Raises:
-        ConflictError: ``operation_in_progress``, the database is being released.
+        ConflictError: ``operation_in_progress``, the database is being released; ``database_in_use``, searches read
+            another version of it on the nodes.
         PermanentError: unknown, not prepared, or it does not fit; with the numbers.
     """
     cluster, instance = ClusterRef.from_dict(data["cluster"]), str(data.get("instance") or "")
@@ -99,14 +88,22 @@ def _plan(data: dict[str, Any], cluster: ClusterRef) -> dict[str, Any]:
     status = read_warmup(kube, database.name, database.source_version, residency)
     if placement_of(status) is not None and not data.get("force"):
         return {"warm": True, "layout": status.layout}
+    if status.is_of_another_version(database.source_version) and not data.get("force"):
+        # A search that was revived is not in the way of its own warmup.
+        check_not_at_work(database.name, clients().searches.unfinished(cluster.key), str(data.get("instance") or ""))
     holdings = filter(None, map(read_holding, kube.jobs(f"app={APP_WARMUP}")))
     nodes = planning_views(kube.nodes(), holdings, residency, database.name)
     plan = plan_warmup(database.name, database.shard_sizes(), nodes, _placed(status), status.layout or None)
-    # What was pushed out of memory, or lies on a node that was replaced, is not where its Job says.
-    again = bool(data.get("force")) or status.state in (Warmth.COOLED, Warmth.STALE)
-    history = history_key(cluster, database.name)
-    version = database.source_version
-    return {**plan.to_dict(), "source_version": version, "force": again, "history": history, "steps": STEPS}
+    chosen = {**plan.to_dict(), "source_version": database.source_version, "force": bool(data.get("force"))}
+    return {**chosen, "again": _cooled(status), "history": history_key(cluster, database.name), "steps": STEPS}
+
+
+def _cooled(status: WarmupStatus) -> list[int]:
+    """Shards that are known not to be in memory, whatever their Jobs say.
+
+    Those that go to another node need no mention: their Jobs do not serve.
+    """
+    return [s.shard for s in status.shards if s.residency and s.residency.is_resident is False]
 
 
 def _placed(status: WarmupStatus) -> dict[int, str]:
@@ -163,106 +160,6 @@ def remove_warmup_leftovers(data: dict[str, Any]) -> dict[str, Any]:
 
 def _name_and_uid(obj: Mapping[str, Any]) -> tuple[str, str]:
     return str(obj["metadata"]["name"]), str(obj["metadata"].get("uid") or "")
-
-
-def create_warmup_job(data: dict[str, Any]) -> dict[str, Any]:
-    """Make sure that one shard's Job is there, is of this version, and has not failed; with ``force``, that it is new.
-
-    Args:
-        data: ``database``, ``cluster``, ``layout``, ``shard``, ``node``, ``source_version``, ``force``; ``made_by``,
-            the warmup's id, and ``touch_limit_bytes`` (inputs of before have neither).
-
-    Returns:
-        ``job`` and whether it was ``created``.
-
-    Raises:
-        ConflictError: ``warmup_removed``, a release has thrown this warmup out.
-        TransientError: a Job of before is still being deleted.
-    """
-    cluster = ClusterRef.from_dict(data["cluster"])
-    kube = clients().kube(cluster)
-    job = _warmup_job(data, cluster)
-    force = bool(data.get("force")) and bool(job.made_by)
-    if job.made_by:
-        check_at_work(cluster, job.database, job.made_by)
-    try:
-        kube.create("jobs", job.manifest())
-    except ConflictError as error:
-        present = find_job(kube, job.name)
-        if present is not None and not present.deleting:
-            if _serves(present, job, force=force):
-                return {"job": job.name, "created": False}
-            kube.delete("jobs", job.name, present.uid)
-        if not _is_gone(kube, job.name, present) or not _created(kube, job):
-            raise TransientError("job_terminating", f"Job {job.name} of before is still going", "try again") from error
-    log_event("warmup_job_created", job=job.name, database=job.database, shard=job.shard, node=job.node)
-    return {"job": job.name, "created": True}
-
-
-def _is_gone(kube: Kube, name: str, old: JobView | None, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Whether the Job that was in the way is gone within a moment: none of its name is there, or one of another uid."""
-    waited, pause = 0.0, 0.05
-    while True:
-        present = find_job(kube, name)
-        if present is None or (old is not None and present.uid != old.uid):
-            return True
-        if waited >= GOING_SECONDS:
-            return False
-        sleep(pause)
-        waited, pause = waited + pause, min(0.5, pause * 2)
-
-
-def _created(kube: Kube, job: WarmupJob) -> bool:
-    """Create the Job in place of the one that was; True as well when the same work has made it meanwhile."""
-    try:
-        kube.create("jobs", job.manifest())
-    except ConflictError:
-        present = find_job(kube, job.name)
-        return present is not None and not present.deleting and _serves(present, job, force=bool(job.made_by))
-    return True
-
-
-def _serves(present: JobView, wanted: WarmupJob, *, force: bool) -> bool:
-    """Whether a Job that is there does what is wanted: same version, layout and node, and not failed.
-
-    Args:
-        force: only one that this very warmup has made does.
-    """
-    return (
-        present.state is not JobState.FAILED
-        and present.annotations.get(SOURCE_VERSION) == wanted.source_version
-        and present.annotations.get(LAYOUT) == str(wanted.layout)
-        and present.node == wanted.node
-        and (not force or present.annotations.get(MADE_BY) == wanted.made_by)
-    )
-
-
-def _warmup_job(data: dict[str, Any], cluster: ClusterRef) -> WarmupJob:
-    settings, blobs = clients().settings, clients().blobs(cluster.storage_account)
-    layout = load_layout(blobs, data["database"], int(data["layout"]))
-    shard = layout.shards[int(data["shard"])]
-    alias_file = alias_file_name(layout, shard)
-    sizes = {b.name: b.size for b in blobs.listing(DATABASES_CONTAINER, f"{layout.database}/{alias_file}")}
-    files = [*shard.files, (alias_file, sizes.get(f"{layout.database}/{alias_file}", 0))]
-    life = timedelta(seconds=2 * DEADLINE_SECONDS)
-    limit_gib = WARMUP_MEMORY_LIMIT_GIB + sum(size for _, size in files) / _GIB
-    return WarmupJob(
-        database=layout.database,
-        dbtype=layout.dbtype.value,
-        layout=len(layout.shards),
-        shard=shard.index,
-        alias=shard.alias,
-        volumes=shard.volumes,
-        source_version=str(data["source_version"]),
-        node=data["node"],
-        source_url=blobs.url(DATABASES_CONTAINER, permissions="rl", life=life),
-        files=files,
-        touch_limit_bytes=int(data.get("touch_limit_bytes") or 0),
-        image=settings.image(BLAST_IMAGE),
-        size=PodSize(WARMUP_CPUS, WARMUP_MEMORY_GIB, limit_gib),
-        deadline_seconds=DEADLINE_SECONDS,
-        made_by=str(data.get("made_by") or ""),
-    )
 
 
 def observe_warmup(data: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ POLL_SECONDS = ((15, 2), (45, 5))
 """Until which look there are how many seconds between two of them: what is there already shows at once, and a start of
 AKS takes some minutes."""
 LAST_POLL_SECONDS = 15
+LONGEST_RETRY_AFTER = 60
+"""Seconds that Azure's wish to be left alone is obeyed for."""
 LOOKS_PER_GENERATION = 20
 GRACE = timedelta(seconds=60)
 """How long after its request ARM may still show the cluster as it was, and a failure of before."""
@@ -73,7 +75,8 @@ def _carry_out(context: Any, request: dict[str, Any]) -> Steps:
             raise StepFailedError(_too_long(request, seen))
         looks = request["looks"] = int(request.get("looks", 0)) + 1
         usual = next((seconds for until, seconds in POLL_SECONDS if looks <= until), LAST_POLL_SECONDS)
-        pause = timedelta(seconds=request.get("poll_seconds", usual))
+        asked_for = min(seen.get("retry_after") or 0, LONGEST_RETRY_AFTER)
+        pause = timedelta(seconds=max(request.get("poll_seconds", usual), asked_for))
         yield context.create_timer(context.current_utc_datetime + pause)
     return None
 

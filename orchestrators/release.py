@@ -44,7 +44,8 @@ def release_orchestrator(context: Any) -> Steps:
 def _release(context: Any, data: dict[str, Any], plan: dict[str, Any]) -> Steps:
     errors = [f"node {node} is not ready: what it has on its disk stays" for node in plan["not_ready"]]
     context.set_custom_status({"phase": "removing_jobs", "database": data["database"]})
-    objects, left = yield from _remove_objects(context, data)
+    force = {"force": plan["force"]} if "force" in plan else {}  # plans of histories of before do not say it
+    objects, left = yield from _remove_objects(context, data | force)
     if left:
         errors.append(f"{left} Kubernetes objects of the warmup are still going")
     context.set_custom_status({"phase": "cleaning_nodes", "database": data["database"]})
@@ -93,8 +94,12 @@ def _pause(context: Any, look: int) -> Any:
 
 
 def _end(context: Any, data: dict[str, Any]) -> Steps:
-    """Remove the clean-up Jobs and let others in; both end by themselves if this fails."""
-    try:
-        yield from run(context, names.END_RELEASE, data)
-    except StepFailedError as failure:
-        log_event_once(context, "release_not_ended", database=data["database"], error=failure.error)
+    """Remove the clean-up Jobs and let others in, also when the cluster answers no more: its Jobs end by themselves."""
+    tries: tuple[list[str], ...] = (data["nodes"], [])
+    for nodes in tries:
+        try:
+            yield from run(context, names.END_RELEASE, {**data, "nodes": nodes})
+        except StepFailedError as failure:
+            log_event_once(context, "release_not_ended", database=data["database"], error=failure.error)
+        else:
+            return

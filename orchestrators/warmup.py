@@ -12,7 +12,18 @@ from typing import Any
 from orchestrators.calls import StepFailedError, Steps, activity, guarded, run, value
 from shared.domain import functions as names
 from shared.domain.times import aware, format_time, parse_time
-from shared.domain.warm_failures import REMAKE_PAUSES, ROLE_TIME, failure_of, given_up, waits_for_image
+from shared.domain.warm_failures import (
+    MISSING,
+    MOST_REPLACED,
+    REMAKE_PAUSES,
+    ROLE_TIME,
+    failure_of,
+    given_up,
+    jobs_missing,
+    waits_for_image,
+    warmup_error,
+    with_role_warnings,
+)
 from shared.domain.warmth import Warmth
 from shared.telemetry import log_event_once
 
@@ -85,7 +96,9 @@ def _begin(context: Any, request: dict[str, Any], plan: dict[str, Any]) -> Steps
     tasks = [(name, activity(context, name, cluster)) for name in steps]
     for name, task in tasks:
         try:
-            value((yield from guarded(task)))
+            done = value((yield from guarded(task)))
+            if name == names.ENSURE_ROLES and done.get("warnings"):
+                plan["role_warnings"] = done["warnings"]
         except StepFailedError as failure:
             if name == names.ENSURE_SCRIPTS:
                 raise
@@ -99,10 +112,11 @@ def _begin(context: Any, request: dict[str, Any], plan: dict[str, Any]) -> Steps
 def _make_jobs(context: Any, request: dict[str, Any], plan: dict[str, Any]) -> Steps:
     """All Jobs at once; those that are there and do what is wanted stay."""
     common = {"database": request["database"], "cluster": request["cluster"], "made_by": context.instance_id}
-    common |= {key: plan[key] for key in ("layout", "source_version", "force")}
-    limits = plan.get("touch_limits") or [0] * len(plan["nodes"])
+    common |= {key: plan[key] for key in ("layout", "source_version")}
+    limits, again = plan.get("touch_limits") or [0] * len(plan["nodes"]), plan.get("again", ())
     shards = [
         {**common, "shard": shard, "node": node, "touch_limit_bytes": limits[shard]}
+        | {"force": plan["force"] or shard in again}
         for shard, node in enumerate(plan["nodes"])
     ]
     yield from _all(context, names.CREATE_WARMUP_JOB, shards)
@@ -132,6 +146,8 @@ def _watch(context: Any, request: dict[str, Any], plan: dict[str, Any]) -> Steps
         usual = _pause(context, began) if plan.get("steps") else _pause_as_before(looks)
         yield context.create_timer(context.current_utc_datetime + (pause or usual))
         if pause is not None:
+            if status["status"] != Warmth.FAILED:  # what took the Jobs away may have taken the scripts as well
+                yield from run(context, names.ENSURE_SCRIPTS, {"cluster": request["cluster"]})
             yield from _make_jobs(context, request, plan)
     carried = {"plan": plan, "looks": looks, "began": format_time(began)}
     context.continue_as_new({**request, **carried, **({"memory": memory} if plan.get("steps") else {})})
@@ -176,7 +192,7 @@ def _judge(
     """
     now, database = aware(context.current_utc_datetime), request["database"]
     if status["status"] == Warmth.FAILED:
-        error = failure_of(database, status)
+        error = with_role_warnings(failure_of(database, status), plan.get("role_warnings", ()))
         if not plan.get("steps") or error["code"] != "storage_role_missing" or now - began >= ROLE_TIME:
             raise StepFailedError(error)
         memory["seen"] = status.get("seen")
@@ -184,13 +200,27 @@ def _judge(
         return timedelta(seconds=REMAKE_PAUSES[min(made, len(REMAKE_PAUSES)) - 1])
     if plan.get("steps"):
         memory["seen"] = status.get("seen")
-        condition = [status["status"], waits_for_image(status)]
+        missing = jobs_missing(status, plan)
+        condition = [status["status"], waits_for_image(status), missing]
         if memory.get("condition") != condition:
             memory |= {"condition": condition, "since": format_time(now)}
-        given = given_up(database, status, now - (parse_time(memory["since"]) or now))
+        odd_for = now - (parse_time(memory["since"]) or now)
+        if missing:
+            return _replace(context, database, status, memory) if odd_for >= MISSING else None
+        given = given_up(database, status, odd_for)
         if given is not None:
-            raise StepFailedError(given)
+            raise StepFailedError(with_role_warnings(given, plan.get("role_warnings", ())))
     return None
+
+
+def _replace(context: Any, database: str, status: dict[str, Any], memory: dict[str, Any]) -> timedelta:
+    """Have Jobs that somebody removed made anew, but not for ever; a release has thrown the warmup out by then."""
+    times = int(memory.get("replaced", 0)) + 1
+    if times > MOST_REPLACED:
+        raise StepFailedError(warmup_error(database, "warmup_removed", "its Jobs are removed again and again", status))
+    memory |= {"replaced": times, "since": format_time(aware(context.current_utc_datetime))}
+    log_event_once(context, "warmup_jobs_missing", database=database, times=times)
+    return SHORTEST_PAUSE
 
 
 def _end(context: Any, request: dict[str, Any], plan: dict[str, Any] | None) -> Steps:
@@ -205,8 +235,8 @@ def _end(context: Any, request: dict[str, Any], plan: dict[str, Any] | None) -> 
 
 
 def _history(plan: dict[str, Any] | None) -> dict[str, Any]:
-    """Where the incidents are, for whoever shows the status."""
-    return {"history": plan["history"]} if plan and plan.get("history") else {}
+    """Where the incidents are and which roles could not be assigned, for whoever shows the status."""
+    return {key: plan[key] for key in ("history", "role_warnings") if plan and plan.get(key)}
 
 
 def _too_long(database: str, status: dict[str, Any], longest: timedelta) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def start_warmup(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     key = req.headers.get("Idempotency-Key")
     instance = f"warmup-{content_key(caller.owner, key) if key else uuid.uuid4().hex}"
     data = {"database": request.database, "cluster": cluster.to_dict(), "force": request.force}
-    instance = begin_warmup(cluster, request.database, instance, data, DurableOrchestrations(client))
+    orchestrations = DurableOrchestrations(client)
+    instance = begin_warmup(cluster, request.database, instance, data, orchestrations, keyed=bool(key))
     return accepted({"instance_id": instance}, f"/api/warmup/{instance}/status")
 
 
@@ -100,7 +101,7 @@ def _answer(view: OrchestrationView) -> Reply:
         code, message, hint = error["code"], error["message"], error.get("hint") or ""
         if code.startswith(_MAY_PASS):
             raise TransientError(code, message, hint)
-        kind = ConflictError if code == "database_in_use" else PermanentError
+        kind = ConflictError if code in ("database_in_use", "release_superseded") else PermanentError
         raise kind(code, message, hint, details=tuple(error.get("details") or ()))
     body = {key: output[key] for key in ("status", "deleted", "errors")}
     return Reply(body | {"instance_id": view.instance_id})

@@ -32,6 +32,7 @@ from shared.domain.auto_warm import (
 from shared.domain.errors import ElbError, PermanentError, TransientError
 from shared.domain.preference import AutoWarmPreference
 from shared.domain.readiness import ready_since
+from shared.domain.release import users_at_work
 from shared.domain.search import ClusterRef
 from shared.domain.shard_phases import ShardPhase
 from shared.domain.warmth import Warmth, WarmupStatus
@@ -102,6 +103,8 @@ def _situation(
     fates = {attempt.instance_id: _fate(attempt.instance_id, orchestrations) for attempt in open_ones}
     seen = _look(cluster, sharded, readiness)
     wanting = [name for name, found in seen.items() if found.warmth not in _NOT_WANTING]
+    searches = clients().searches.unfinished(cluster.key) if any(seen[name].replaced for name in wanting) else []
+    searched = {name for name in wanting if seen[name].replaced and users_at_work(name, searches)}
     return Situation(
         cluster_key=cluster.key,
         version=version,
@@ -112,7 +115,7 @@ def _situation(
         attempts=attempts,
         fates=fates,
         up_since=ready_since(readiness.nodes),
-        busy={name for name in wanting if _is_worked_at(cluster, name, orchestrations)},
+        busy=searched | {name for name in wanting if _is_worked_at(cluster, name, orchestrations)},
     )
 
 
@@ -127,7 +130,10 @@ def _look(cluster: ClusterRef, versions: Mapping[str, str], readiness: Readiness
         return {}
     nodes = frozenset(node.name for node in readiness.nodes if node.ready)
     statuses = {name: reading.status(name, version) for name, version in versions.items()}
-    return {name: Seen(status.state, _moves(status, nodes)) for name, status in statuses.items()}
+    return {
+        name: Seen(status.state, _moves(status, nodes), status.is_of_another_version(versions[name]))
+        for name, status in statuses.items()
+    }
 
 
 def _moves(status: WarmupStatus, nodes: frozenset[str]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.clients.table_rows import CLUSTERS, Tables, key_part, translated
+from shared.clients.table_rows import CLUSTERS, Tables, corrupted_row, key_part, translated
 from shared.domain.database_work import DatabaseWork
 from shared.domain.errors import ConflictError, NotFoundError
 from shared.domain.schedule import ClusterRow
@@ -146,7 +146,7 @@ class TableClusterRows:
                 row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, _SLOTS).values())
         except NotFoundError:
             return Slots({})
-        return Slots(json.loads(row["holders"]), row.metadata["etag"])
+        return Slots(_stored(row, "holders"), row.metadata["etag"])
 
     def write_slots(self, cluster: ClusterRef, slots: Slots) -> bool:
         """Replace the holders where nobody wrote since ``slots`` was read."""
@@ -160,7 +160,10 @@ class TableClusterRows:
                 row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, f"{_OPERATIONS}-{kind}").values())
         except NotFoundError:
             return Numbered(0)
-        return Numbered(int(row["number"]), row.metadata["etag"])
+        try:
+            return Numbered(int(row["number"]), row.metadata["etag"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise corrupted_row(CLUSTERS, row, "number") from error
 
     def claim_operation(self, cluster: ClusterRef, kind: str, before: Numbered) -> bool:
         """Count one more where nobody did since ``before`` was read."""
@@ -174,7 +177,7 @@ class TableClusterRows:
                 row = self._tables.client(CLUSTERS).get_entity(*_keys(cluster, _work_row(database)).values())
         except NotFoundError:
             return DatabaseWork()
-        return DatabaseWork.from_dict(json.loads(row["work"]), row.metadata["etag"])
+        return DatabaseWork.from_dict(_stored(row, "work"), row.metadata["etag"])
 
     def write_work(self, cluster: ClusterRef, database: str, work: DatabaseWork) -> bool:
         """Replace or remove the row where nobody wrote since ``work`` was read."""
@@ -213,6 +216,17 @@ class TableClusterRows:
 
 def _keys(cluster: ClusterRef, row: str = _OBSERVATION) -> dict[str, str]:
     return {"PartitionKey": key_part(cluster.key), "RowKey": row}
+
+
+def _stored(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """The object that a column holds as JSON."""
+    try:
+        found = json.loads(row[column])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise corrupted_row(CLUSTERS, row, column) from error
+    if not isinstance(found, dict):
+        raise corrupted_row(CLUSTERS, row, column)
+    return found
 
 
 def _work_row(database: str) -> str:

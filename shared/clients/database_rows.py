@@ -16,7 +16,7 @@ from shared.domain.database_row import allowed_actions, fit_cell, warmth_cell
 from shared.domain.errors import PermanentError, StoredValueError
 from shared.domain.planner import Fit, fit_database
 from shared.domain.search import ClusterRef
-from shared.domain.states import WAITING
+from shared.domain.states import AT_THE_DATABASE
 from shared.domain.warmth import Warmth, WarmupStatus
 
 PARALLEL_READS = 8
@@ -66,11 +66,11 @@ def database_rows(account: str, cluster: ClusterRef | None) -> tuple[list[dict[s
 
 
 def _in_use(cluster: ClusterRef | None) -> Counter[str]:
-    """Searches past their waiting, by database."""
+    """Searches that keep a database from being released, by database."""
     if cluster is None:
         return Counter()
     searches = clients().searches.unfinished(cluster.key)
-    return Counter(s.database for s in searches if s.is_active and s.phase not in WAITING)
+    return Counter(s.database for s in searches if s.phase in AT_THE_DATABASE)
 
 
 def _auto_warm(cluster: ClusterRef | None) -> frozenset[str] | None:

@@ -35,13 +35,21 @@ def join_warmup(cluster: ClusterRef, database: str, instance: str) -> None:
 
 
 def begin_warmup(
-    cluster: ClusterRef, database: str, instance: str, data: dict[str, Any], orchestrations: Orchestrations
+    cluster: ClusterRef,
+    database: str,
+    instance: str,
+    data: dict[str, Any],
+    orchestrations: Orchestrations,
+    *,
+    keyed: bool = False,
 ) -> str:
     """Begin a warmup that somebody asked for, or join the one that is under way.
 
     Args:
         instance: id of the warmup, if it is this one that begins; one that was begun before is begun no second time.
         data: input of the orchestration; ``force`` in it joins nobody.
+        keyed: whether the id stands for an Idempotency-Key. Such a warmup joins nobody either, so that the key leads to
+            the same id for ever; it meets the others in the same Jobs.
 
     Returns:
         Instance id of the warmup that is at work.
@@ -59,16 +67,19 @@ def begin_warmup(
 
     def begin(work: DatabaseWork) -> DatabaseWork:
         nonlocal joined
+        releasing = work.releasing(now)
+        if releasing and not _is_alive(orchestrations.find(releasing), now - (work.release_since or now)):
+            work = rules.leave(work, releasing)  # it has ended without a word
         others = {name: since for name, since in work.warmups.items() if name != instance}
         alive = [name for name, since in others.items() if _is_alive(orchestrations.find(name), now - since)]
-        joined = alive[0] if alive else ""
-        if joined and data["force"]:
-            raise rules.in_progress(database, "a warmup", joined)
+        if alive and data["force"]:
+            raise rules.in_progress(database, "a warmup", alive[0])
+        joined = alive[0] if alive and not keyed else ""
         return work if joined else rules.join_warmup(work, instance, database, now)
 
     _change(cluster, database, begin)
-    if not joined:
-        orchestrations.start(names.WARMUP_ORCHESTRATOR, instance, data)
+    # Also one that it joins: that may have died before it started what it claimed.
+    orchestrations.start(names.WARMUP_ORCHESTRATOR, joined or instance, data)
     return joined or instance
 
 
@@ -87,6 +98,20 @@ def check_at_work(cluster: ClusterRef, database: str, instance: str) -> None:
     if instance not in clients().clusters.work(cluster, database).warmups:
         message = f"database {database} was released while it was being warmed"
         raise ConflictError("warmup_removed", message, "start the warmup again if the database is still wanted")
+
+
+def check_releasing(cluster: ClusterRef, database: str, instance: str) -> None:
+    """See that a release has the database still, before it removes what it has found there.
+
+    One that was held up for long may have lost it to a warmup, or to another release. Nothing of those is among what
+    was found before this look.
+
+    Raises:
+        ConflictError: ``release_superseded``.
+    """
+    if clients().clusters.work(cluster, database).release != instance:
+        message = f"the release of database {database} took too long, and others are or were at the database since"
+        raise ConflictError("release_superseded", message, "release it again if it is still to go")
 
 
 def leave_work(cluster: ClusterRef, database: str, instance: str) -> None:

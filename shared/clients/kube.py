@@ -7,7 +7,6 @@ measured) and validate what the API server validates better. Its transport and T
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +16,8 @@ from urllib.parse import quote, urlencode
 
 from shared.clients.counters import count
 from shared.clients.kube_credentials import KubeAccess
-from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
+from shared.clients.kube_errors import ExpiredError, error_of
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
 
 PAGE = 500
 MAX_LISTED = 50_000
@@ -25,8 +25,6 @@ MAX_LISTED = 50_000
 _TRIES = 3
 _IMPORTING = threading.Lock()
 """Held for the import: threads that import the client's lazily loaded modules at once deadlock, and none gets them."""
-_QUOTA = re.compile(r"(exceeded|failed) quota:")
-"""How the API server's ResourceQuota admission says no (plugin/pkg/admission/resourcequota)."""
 
 
 class Kube(Protocol):
@@ -133,7 +131,7 @@ class KubeClient:
         for _ in range(_TRIES):
             try:
                 return self._pages(kind, selector, read)
-            except _ExpiredError:
+            except ExpiredError:
                 continue
         raise TransientError("kube_list_expired", f"the list of {kind} expired {_TRIES} times", "try again")
 
@@ -256,7 +254,7 @@ class KubeClient:
             if response.status == 401:
                 self._refused()
             if response.status >= 300:
-                raise _error_of(response.status, response.headers, data, what)
+                raise error_of(response.status, response.headers, data, what)
         except ApiException as error:  # what the transport makes of a TLS failure
             reason = " ".join(str(error.reason).split())
             raise TransientError("kube_unreachable", f"the cluster did not answer for {what}: {reason}") from error
@@ -282,35 +280,3 @@ def _last(chunks: Iterable[bytes], limit: int) -> bytes:
     for chunk in chunks:
         data = (data + chunk)[-limit:]
     return data
-
-
-class _ExpiredError(TransientError):
-    """410: the list's snapshot is gone; begin it again."""
-
-
-def _error_of(status: int, headers: Mapping[str, str], body: bytes | str, what: str) -> ElbError:
-    """An API server's answer as one of our errors, with the server's own message."""
-    try:
-        said = json.loads(body)
-        message, reason = str(said.get("message") or ""), str(said.get("reason") or "")
-    except (ValueError, AttributeError):
-        message, reason = "", ""
-    text = f"{what}: {message or f'HTTP {status}'}"
-    if status < 400:
-        return TransientError("kube_unreachable", f"{text}: a redirect is no answer of an API server")
-    if status == 404:
-        return NotFoundError("kube_not_found", text)
-    if status == 409:
-        return ConflictError("already_exists" if reason == "AlreadyExists" else "kube_conflict", text)
-    if status == 410:
-        return _ExpiredError("kube_list_expired", text)
-    if status == 429 or status >= 500:
-        after = headers.get("Retry-After") or ""
-        return TransientError("kube_busy", text, "try again", retry_after=float(after) if after.isdigit() else None)
-    if status in (401, 403):
-        code, hint = "kube_denied", "check the app's role on the cluster"
-        if _QUOTA.search(message):
-            code, hint = "quota_refused", "raise the namespace's quota or submit fewer batches"
-            return PermanentError(code, text, hint)
-        return TransientError(code, text, hint)
-    return PermanentError("kube_refused", text, "this is what the API server said; correct it and submit again")

@@ -22,6 +22,12 @@ def begin_operation(
 ) -> str:
     """Begin an operation, or join the one of this kind that is under way.
 
+    One that is forced joins none that is not, which may yet be refused what is asked for here; it is begun beside it,
+    and is the one that others join then.
+
+    Args:
+        data: the orchestration's input, with ``force`` where this kind can be forced.
+
     Returns:
         The instance id.
 
@@ -36,7 +42,7 @@ def begin_operation(
             if orchestrations.start(orchestrator, instance, data):
                 return instance
             view = orchestrations.find(instance)
-            if view is not None and not view.has_ended:
+            if view is not None and not view.has_ended and (not data.get("force") or (view.input or {}).get("force")):
                 return instance
         clients().clusters.claim_operation(cluster, kind, last)
     raise TransientError("operations_contended", f"many want to {kind} {cluster.cluster_name}", "try again")

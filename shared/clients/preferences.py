@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.clients.catalogue import check_database_name
-from shared.clients.table_rows import CLUSTERS, Tables, key_part, translated
+from shared.clients.table_rows import CLUSTERS, Tables, corrupted_row, key_part, translated
 from shared.domain.auto_warm import Attempt
 from shared.domain.errors import (
     ConflictError,
@@ -246,11 +246,15 @@ def _version(row: Mapping[str, Any]) -> str:
 
 
 def _attempt_of(row: Any) -> Attempt:
-    """A row as it is, without a column that it does not have (yet)."""
+    """A row as it is, without a column that it does not have (yet). Raises StoredValueError ``row_corrupted``."""
+    try:
+        number, tries = int(row.get("number") or 0), int(row.get("tries") or 0)
+    except (TypeError, ValueError) as error:
+        raise corrupted_row(CLUSTERS, row, "number or tries") from error
     return Attempt(
         database=str(row["RowKey"]).removeprefix(_ATTEMPT),
-        number=int(row.get("number") or 0),
-        tries=int(row.get("tries") or 0),
+        number=number,
+        tries=tries,
         instance_id=str(row.get("instance_id") or ""),
         settled=bool(row.get("settled", True)),
         began_at=parse_time(row.get("began_at")),

@@ -11,7 +11,7 @@ from typing import Any
 from shared.clients.counters import count_storage_call
 from shared.clients.credentials import TokenCredential, account_key
 from shared.config import Settings
-from shared.domain.errors import ConflictError, NotFoundError, TransientError
+from shared.domain.errors import ConflictError, NotFoundError, StoredValueError, TransientError
 
 SEARCHES = "elbsearches"
 INDEX = "elbindex"
@@ -63,6 +63,15 @@ class Tables:
                 with translated(name):
                     self._clients[name] = self._service.create_table_if_not_exists(name)
             return self._clients[name]
+
+
+def corrupted_row(table: str, row: Any, column: str) -> StoredValueError:
+    """The error of a stored row that cannot be read."""
+    return StoredValueError(
+        "row_corrupted",
+        f"column {column} of row {row['RowKey']} in table {table} cannot be read; it was left as it is",
+        f"set the column right, or delete the row (partition {row['PartitionKey']}): the app then begins it anew",
+    )
 
 
 @contextmanager

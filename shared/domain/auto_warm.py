@@ -75,10 +75,12 @@ class Seen:
     Attributes:
         moving: whether a Job of its warmup that has not ended can go on. A half-made set in which nothing moves, or one
             that waits for a node that is gone, is loaded by nobody.
+        replaced: whether storage has another version than the nodes.
     """
 
     warmth: Warmth
     moving: bool = False
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class Situation:
         attempts: database -> its tries.
         fates: instance id -> what became of it, for every try that is not settled.
         up_since: when the first of the nodes came up that are there now: what was tried before says nothing any more.
-        busy: databases that somebody else's warmup or a release is at.
+        busy: databases that somebody else's warmup or a release is at, or that searches use in another version than
+            storage has.
     """
 
     cluster_key: str
@@ -174,7 +177,7 @@ def plan_auto_warm(preference: AutoWarmPreference, situation: Situation, now: da
     if not preference.enabled:
         return []
     begun = [a.began_at for a in situation.attempts.values() if not a.settled and a.began_at is not None]
-    first = not any(now - at < APART for at in begun)
+    first = not any(abs(now - at) < APART for at in begun)  # one far ahead was written by a clock that was wrong
     decisions = []
     for database in preference.databases:
         decision = _decide(database, situation, now)
@@ -220,7 +223,7 @@ def _decide(database: str, situation: Situation, now: datetime) -> Decision:
         case Warmth.LOADING | Warmth.STALE if seen.moving:
             return Decision(database, Action.WAIT, "loading", "a warmup of it is under way")
     if database in situation.busy:
-        return Decision(database, Action.WAIT, "busy", "somebody's warmup or a release is at it")
+        return Decision(database, Action.WAIT, "busy", "a warmup, a release or a search is at it")
     return _begin(attempt, stored, seen, fate, situation, now)
 
 
@@ -247,7 +250,8 @@ def _begin(attempt: Attempt, stored: Stored, seen: Seen, fate: Fate, situation: 
     """Take the next try, or wait for its time."""
     anew = _is_anew(attempt, stored, situation)
     tries = 0 if anew else attempt.tries
-    if attempt.next_at is not None and now < attempt.next_at and not anew:
+    # No pause is longer than this: a time beyond it was written by a clock that was wrong.
+    if attempt.next_at is not None and now < attempt.next_at <= now + LONGEST_PAUSE and not anew:
         message = f"tries since the last success: {tries}; the next one comes at its time"
         return Decision(attempt.database, Action.WAIT, "backoff", message, attempt.next_at)
     # One that was taken and never begun is begun under its own id, by however many find it so.

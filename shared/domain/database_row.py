@@ -33,7 +33,7 @@ def allowed_actions(storage: StorageState, warmth: Warmth, fit: Verdict | None, 
 
     Args:
         fit: None where it is not known.
-        in_use: whether a search that is past its waiting uses the database.
+        in_use: whether a search uses the database, so that a release would be refused.
     """
     if warmth is Warmth.UNKNOWN:
         return ()

@@ -30,6 +30,11 @@ _EXIT_CODES: dict[int, tuple[str, str, str]] = {
         "check the app's role and the storage account's firewall; a new role takes 60-180 s to act",
     ),
     70: ("job_failed", "the script or BLAST ended in an unknown way", "read the log tail; retry the search"),
+    71: (
+        "database_changed",
+        "the database on the node is not of the version any more with which the search began",
+        "retry the search: it then runs on one version as a whole",
+    ),
     74: ("upload_failed", "the result could not be uploaded", "check the nodes' way to the storage account"),
     137: ("out_of_memory", "the container was killed, most likely for its memory", "use more shards or a larger node"),
 }

@@ -57,6 +57,8 @@ class BlastJob:
     """Everything that makes one BLAST Job: one batch in one shard.
 
     Attributes:
+        layout: number of shards of the layout that the shard is of.
+        source_version: of the database; the Job ends with 71 on a node that has another one.
         command: the BLAST program and its arguments, without query and output; never seen by a shell.
         query_url: URL from which the pod reads its batch (signed, short-lived).
         result_url: URL to which it writes its result (signed, short-lived).
@@ -70,6 +72,8 @@ class BlastJob:
     database: str
     shard: int
     batch: int
+    layout: int
+    source_version: str
     node: str
     command: Sequence[str]
     query_url: str
@@ -101,6 +105,8 @@ class BlastJob:
             JOB_ID_ENV: self.job_id,
             "ELB_QUERY_URL": self.query_url,
             "ELB_RESULT_URL": self.result_url,
+            "ELB_MARKER": f"{MOUNT}/{self.database}/.warm-{self.layout:02d}-{self.shard:02d}",
+            "ELB_SOURCE_VERSION": self.source_version,
             "ELB_CALLBACK_URL": self.callback_url,
             "ELB_CALLBACK_TOKEN": self.callback_token,
         }

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.errors import ConflictError
+from shared.domain.functions import search_instance
 from shared.domain.search import Search
+from shared.domain.states import AT_THE_DATABASE
 
 MARKER = "ELB_CLEAN "
 """What the last line of the clean-up script begins with; JSON follows."""
@@ -75,18 +77,43 @@ def _number(value: object) -> int:
 def check_not_used(database: str, searches: Iterable[Search]) -> None:
     """Refuse the release of a database that active searches use.
 
+    One that waits uses nothing yet: when its turn comes, the database is warmed for it. One that has read everything
+    uses nothing any more.
+
     Args:
         searches: those of the cluster that have not ended.
 
     Raises:
         ConflictError: ``database_in_use``, with the searches' ids.
     """
-    users = [search.job_id for search in searches if search.is_active and search.database == database]
+    _refuse(database, users_at_work(database, searches))
+
+
+def check_not_at_work(database: str, searches: Iterable[Search], besides: str = "") -> None:
+    """Refuse to bring another version of a database while searches read the one on the nodes.
+
+    Args:
+        searches: those of the cluster that have not ended.
+        besides: the search that does not count, if any: its id, or that of its own warmup's instance.
+
+    Raises:
+        ConflictError: ``database_in_use``, with the searches' ids.
+    """
+    others = [s for s in searches if besides not in (s.job_id, f"warmup-{search_instance(s.job_id, s.run)}")]
+    _refuse(database, users_at_work(database, others), " in the version that is on the nodes")
+
+
+def users_at_work(database: str, searches: Iterable[Search]) -> list[str]:
+    """Ids of the searches whose Jobs read the database on the nodes, or will in a moment."""
+    return [search.job_id for search in searches if search.phase in AT_THE_DATABASE and search.database == database]
+
+
+def _refuse(database: str, users: Sequence[str], how: str = "") -> None:
     if not users:
         return
     named = ", ".join(users[:_NAMED]) + (f" and {len(users) - _NAMED} more" if len(users) > _NAMED else "")
     count = f"{len(users)} active search{'' if len(users) == 1 else 'es'}"
-    message = f"database {database} is in use by {count}: {named}"
+    message = f"database {database} is in use{how} by {count}: {named}"
     details = tuple({"field": "database", "message": job_id} for job_id in users[:_NAMED])
     raise ConflictError("database_in_use", message, "wait for them, cancel them, or send force: true", details=details)
 

@@ -76,6 +76,8 @@ ON_THE_CLUSTER = frozenset({Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING, Phas
 """Phases whose truth is found by looking at the cluster and at the results."""
 WATCHED = frozenset({Phase.CREATING, Phase.SUBMITTED, Phase.RUNNING})
 """Phases in which a monitor watches the search's Jobs."""
+AT_THE_DATABASE = WATCHED | {Phase.CONFIGURING, Phase.STAGING_DB, Phase.SUBMITTING}
+"""Phases in which a search counts on the database as it lies on the nodes: its Jobs read it, or will in a moment."""
 
 STEP_OF_PHASE: dict[Phase, StepName] = {
     Phase.PREPARING: StepName.PREPARING,

@@ -6,11 +6,12 @@ The codes come from the warmup script (``shared/scripts/warm.sh``) and from what
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from shared.domain.incidents import IMAGE_REASONS
+from shared.domain.roles import Role
 
 ROLE_TIME = timedelta(seconds=180)
 """How long a new role assignment may take to act on storage (60 to 180 s are usual)."""
@@ -20,6 +21,10 @@ ODD = timedelta(seconds=60)
 """How long a warmup may be stale or cooled before it ends: a node may be not ready for a moment."""
 REMAKE_PAUSES = (5, 10, 20, 30)
 """Seconds before Jobs that failed for a missing role are made anew; the last one again and again."""
+MISSING = timedelta(seconds=5)
+"""How long Jobs must have been missing until they are made anew: another warmup may be about to make its own."""
+MOST_REPLACED = 5
+"""How often missing Jobs are made anew before whoever removes them is taken to mean it."""
 _CODED = re.compile(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)+): (.*)", re.DOTALL)
 _HINTS = {
     "storage_role_missing": "assign Storage Blob Data Reader on the database container to the cluster's kubelet "
@@ -34,6 +39,8 @@ _HINTS = {
     "warmup_removed": "start the warmup again if the database is still wanted",
     "warmup_superseded": "see /api/monitor/aks/warmup-status; start the warmup again for storage's version",
 }
+_ROLES = {"storage_role_missing": Role.BLOB_READER.label, "image_pull_failed": Role.ACR_PULL.label}
+"""Causes that a role of the kubelet identity would mend."""
 _OTHER_HINT = "read the shards' messages in /api/monitor/aks/warmup-status; start the warmup again when mended"
 
 
@@ -62,6 +69,30 @@ def warmup_error(database: str, code: str, text: str, status: Mapping[str, Any])
     }
 
 
+def with_role_warnings(error: dict[str, Any], warnings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The error with a hint that says how to assign the role which it is for and which the app could not assign.
+
+    Args:
+        warnings: of ``ensure_roles``; one without ``role`` is about all of them.
+    """
+    role = _ROLES.get(error["code"])
+    hints = [str(w["hint"]) for w in warnings if role and w.get("role") in (None, role) and w.get("hint")]
+    return error | {"hint": "; ".join([error["hint"], *hints])}
+
+
+def jobs_missing(status: Mapping[str, Any], plan: Mapping[str, Any]) -> bool:
+    """Whether Jobs of a plan are gone, some or all. Jobs of another plan belong to a warmup that has replaced this one.
+
+    Args:
+        status: as ``observe_warmup`` gives it; of a cluster that did not answer nothing is known to be missing.
+    """
+    present = status.get("pod_statuses")
+    if not present:
+        return present is not None
+    of_plan = (status.get("shards"), status.get("source_version")) == (plan["layout"], plan["source_version"])
+    return of_plan and len(present) < len(plan["nodes"])
+
+
 def waits_for_image(status: Mapping[str, Any]) -> bool:
     """Whether a shard waits for an image that could not be pulled."""
     return str(status.get("active_message") or "").startswith(IMAGE_REASONS)
@@ -74,8 +105,6 @@ def given_up(database: str, status: Mapping[str, Any], odd_for: timedelta) -> di
         odd_for: how long the status has been what it is now, without a success or a failure.
     """
     state, why = status.get("status"), str(status.get("stale_reason") or "")
-    if state == "cold" and odd_for >= timedelta(seconds=3):
-        return warmup_error(database, "warmup_removed", "its Jobs were removed", status)
     if state == "stale" and odd_for >= ODD:
         code = "node_lost" if status.get("lost_nodes") else "warmup_superseded"
         return warmup_error(database, code, why or "it is stale", status)

@@ -84,6 +84,10 @@ class WarmupStatus:
         """The shards of which it is known what is in memory."""
         return tuple(s.residency for s in self.shards if s.residency and s.residency.resident_bytes is not None)
 
+    def is_of_another_version(self, source_version: str) -> bool:
+        """Whether shards lie on the nodes that were made of another version of the database."""
+        return any(s.source_version not in ("", source_version) for s in self.shards)
+
     @property
     def residency(self) -> dict[str, Any] | None:
         """Bytes in memory of the shards that were measured, and the oldest measurement's time; None without any."""
@@ -234,9 +238,11 @@ def _state(
     gone = sorted({s.node for s in shards if s.node} - ready_nodes)
     if gone:
         return Warmth.STALE, f"node {', '.join(gone)} is gone or not ready"
-    ready = len(jobs) >= max(layout, 1) and all(j.state is JobState.SUCCEEDED for j in jobs)
-    if not ready:
+    if any(j.state is not JobState.SUCCEEDED for j in jobs):
         return Warmth.LOADING, ""
+    missing = sorted(set(range(layout)) - {s.shard for s in shards})
+    if missing:  # and no Job is at work any more: nothing brings them by itself
+        return Warmth.STALE, f"Jobs of shards {', '.join(map(str, missing))} are missing"
     cooled = [s for s in shards if s.residency and s.residency.is_resident is False]
     return (Warmth.COOLED, "; ".join(map(_why_cooled, cooled))) if cooled else (Warmth.READY, "")
 

@@ -3,7 +3,8 @@
 #
 # Exit codes: 1-6 are BLAST's own. The wrapper's faults are apart from them, so that the Job's podFailurePolicy can
 # tell "a retry cannot help" from "try again":
-#   64 download failed   65 storage refused   70 the script or BLAST ended in an unknown way   74 upload failed
+#   64 download failed   65 storage refused   70 the script or BLAST ended in an unknown way   71 database changed
+#   74 upload failed
 set -uo pipefail
 cd "${ELB_WORK:-/work}" || exit 70
 
@@ -30,11 +31,21 @@ say "job ${BLAST_ELB_JOB_ID:-unknown} on $(hostname)"
 transfer "$ELB_QUERY_URL" 64 --output query.fa.gz
 gzip -dc query.fa.gz >query.fa || { say "the batch is not gzip"; exit 64; }
 
+# The marker goes before a file of the shard is overwritten: one that is right before and after BLAST was so meanwhile.
+check_version() {
+    if [[ -n ${ELB_MARKER:-} && $(cat "$ELB_MARKER" 2>/dev/null) != "${ELB_SOURCE_VERSION:-}" ]]; then
+        say "the database on this node is not of version ${ELB_SOURCE_VERSION:-} any more"
+        exit 71
+    fi
+}
+
+check_version
 say "run: $*"
 started=$(date +%s.%N)
 "$@" -query query.fa -out result.out
 code=$?
 seconds=$(awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f", b - a }')
+check_version
 if [[ $code -ne 0 ]]; then
     say "BLAST ended with exit code $code after $seconds s"
     case $code in

@@ -118,6 +118,10 @@ if [[ $(cat "$marker" 2>/dev/null) == "$ELB_SOURCE_VERSION" ]] && complete; then
     say "on disk already, 0 bytes downloaded"
 else
     rm -f "$marker"
+    # Files of other shards, and of other layouts, may be among those that are overwritten now.
+    for other in "$folder"/.warm-[0-9]*-*[0-9]; do
+        if version=$(cat "$other" 2>/dev/null) && [[ $version != "$ELB_SOURCE_VERSION" ]]; then rm -f "$other"; fi
+    done
     cause=""
     for try in 1 2 3; do
         phase copying_files "$(copied_bytes)" "$total" "try $try"

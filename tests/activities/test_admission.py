@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from activities.admission import check_admission
+from shared.clients.database_work import begin_release, leave_work
+from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import use
+from shared.domain.database_work import RELEASE_LIFE
 from shared.domain.errors import NotFoundError, PermanentError, TransientError
 from shared.domain.states import ON_THE_CLUSTER, Phase
 from tests.activities.fakes import World
@@ -49,6 +52,11 @@ class TestAdmitted:
         assert admission(world) == {"decision": "admit", "warm": False, "layout": 2}
 
     @pytest.mark.proves("W9")
+    def test_one_of_which_a_job_was_removed_is_warmed_again(self, world: World) -> None:
+        put_warm_cluster(world)
+        del world.cluster.objects["jobs"]["warm-db-01"]
+        assert admission(world) == {"decision": "admit", "warm": False, "layout": 2}
+
     def test_one_of_another_source_version_is_not_warm(self, world: World) -> None:
         put_warm_cluster(world, version="2020-01-01-00000000")
         assert admission(world)["warm"] is False
@@ -107,6 +115,31 @@ class TestWaiting:
             put_node(world, "node-a", ready=node != "not ready", pool="system" if node == "system" else "blast")
         assert admission(world)["reason"] == "no ready user node yet"
 
+    @pytest.mark.parametrize("missing", ["not there yet", "not ready"])
+    @pytest.mark.parametrize(("memory", "code"), [("1500", "cluster"), ("1k", "node")])
+    def test_for_more_nodes_where_the_first_ones_are_too_few(
+        self, world: World, missing: str, memory: str, code: str
+    ) -> None:
+        put_database(world)
+        put_node(world, "node-a", memory=memory)
+        if missing == "not ready":
+            put_node(world, "node-b", ready=False)
+        else:
+            world.arm.pools = [{"name": "blast", "mode": "User", "vmSize": "sku", "count": 2}]
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_cluster")
+        assert verdict["reason"].startswith("1 of 2 nodes are ready: ")
+
+    @pytest.mark.proves("W9")
+    def test_for_searches_that_read_the_version_of_before(self, world: World) -> None:
+        put_warm_cluster(world, version="2020-01-01-00000000")
+        at_work = put_search(world, job_id(2), phase=Phase.RUNNING)
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_warmup")
+        assert at_work.job_id in verdict["reason"]
+        world.searches.put(replace(at_work, phase=Phase.COMPLETED))
+        assert admission(world)["decision"] == "admit"
+
     def test_for_a_database_that_still_arrives(self, world: World) -> None:
         put_node(world, "node-a")
         put_database(world)
@@ -122,6 +155,27 @@ class TestWaiting:
         verdict = admission(world)
         assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_warmup")
         assert verdict["seconds"] == 2700
+
+    @pytest.mark.parametrize("warm", [True, False])
+    def test_for_the_end_of_a_release(self, world: World, warm: bool) -> None:
+        if warm:
+            put_warm_cluster(world)
+        else:
+            put_database(world)
+            put_node(world, "node-a")
+        begin_release(CLUSTER, DB, "release-1", {}, DurableOrchestrations(world.durable))
+        verdict = admission(world)
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_warmup")
+        assert (verdict["reason"], verdict["seconds"]) == ("database db is being released", 2700)
+        leave_work(CLUSTER, DB, "release-1")
+        assert admission(world)["warm"] is warm
+
+    def test_for_no_release_that_was_lost(self, world: World) -> None:
+        put_warm_cluster(world)
+        begin_release(CLUSTER, DB, "release-1", {}, DurableOrchestrations(world.durable))
+        later = world.clock() + RELEASE_LIFE
+        world.clock = lambda: later
+        assert admission(world)["decision"] == "admit"
 
     def test_for_a_slot(self) -> None:
         world = new_world(ELB_ACTIVE_SEARCHES="1", ELB_CAPACITY_WAIT_SECONDS="7")
@@ -265,3 +319,13 @@ class TestNever:
         assert "600 bytes" in error.message
         assert "500" in error.message
         assert world.cluster.names("jobs") == []
+
+    def test_one_that_does_not_fit_on_all_the_nodes_that_there_are_to_be(self, world: World) -> None:
+        put_database(world)
+        put_node(world, "node-a", memory="1500")
+        put_node(world, "system-a", ready=False, pool="system")
+        world.arm.pools = [
+            {"name": "blast", "mode": "User", "vmSize": "sku", "count": 1},
+            {"name": "system", "mode": "System", "vmSize": "sku", "count": 3},
+        ]
+        assert self.refusal(world).code == "cluster_too_small"

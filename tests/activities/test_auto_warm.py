@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -21,6 +22,7 @@ from shared.clients.provider import use
 from shared.domain.auto_warm import Attempt
 from shared.domain.errors import ElbError, StoredValueError, TransientError
 from shared.domain.preference import PreferenceChange
+from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.test_isolation import principal
 from tests.activities.worlds import (
@@ -32,6 +34,7 @@ from tests.activities.worlds import (
     put_database,
     put_file,
     put_node,
+    put_search,
     put_warm_cluster,
     status_of,
 )
@@ -144,6 +147,16 @@ class TestTurn:
     def test_nor_one_that_is_being_released(self, cold: World) -> None:
         begin_release(CLUSTER, DB, "release-x", {}, DurableOrchestrations(cold.durable))
         assert turn(cold) == {"busy": 1}
+
+    @pytest.mark.proves("W9")
+    def test_nor_a_new_version_while_searches_read_the_old_one(self, world: World, clock: Clock) -> None:
+        put_warm_cluster(world, version="2020-01-01-00000000")
+        want(world, DB)
+        search = put_search(world, phase=Phase.RUNNING)
+        assert turn(world) == {"busy": 1}
+        assert begun(world) == []
+        world.searches.put(replace(search, phase=Phase.COMPLETED))
+        assert turn(world) == {"started": 1}
 
     def test_the_default_where_nobody_has_saved_anything(self, world: World, clock: Clock) -> None:
         put_node(world, "node-a")

@@ -69,6 +69,17 @@ class TestRequest:
         world.arm.refusing = BUSY
         assert request("start") == {"state": "busy", "reason": BUSY.message}
 
+    @pytest.mark.parametrize("where", ["failing", "refusing"])
+    @pytest.mark.parametrize("after", [None, 17.0])
+    def test_azure_throttling_or_away_is_waited_for_as_it_wishes(
+        self, world: World, where: str, after: float | None
+    ) -> None:
+        be(world, "Succeeded", "Stopped")
+        setattr(world.arm, where, TransientError("arm_unavailable", "Azure answered 429", retry_after=after))
+        assert request("start") == {"state": "busy", "reason": "Azure answered 429", "retry_after": after}
+        setattr(world.arm, where, None)
+        assert request("start") == {"state": "requested"}
+
     @pytest.mark.parametrize(
         ("error", "code"),
         [

@@ -129,6 +129,16 @@ class TestOneAtATime:
         assert len(world.durable.started) == 2
 
     @pytest.mark.proves("C2")
+    def test_a_forced_stop_does_not_join_one_that_may_be_refused(self, world: World) -> None:
+        plain = ask(world, triggers.stop_cluster)[1]["instance_id"]
+        forced = {ask(world, triggers.stop_cluster, {"force": True})[1]["instance_id"] for _ in range(3)}
+        assert len(forced) == 1
+        assert forced != {plain}
+        assert world.durable.started[forced.copy().pop()][1]["force"] is True
+        assert {ask(world, triggers.stop_cluster)[1]["instance_id"]} == forced
+        assert len(world.durable.started) == 2
+
+    @pytest.mark.proves("C2")
     def test_many_at_once_are_one(self, world: World) -> None:
         orchestrations = DurableOrchestrations(world.durable)
 

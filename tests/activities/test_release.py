@@ -9,8 +9,9 @@ import pytest
 
 from activities.release import create_clean_job, end_release, observe_cleaning, plan_release, remove_warmup_objects
 from shared import responses
-from shared.clients.database_work import begin_release, join_warmup
+from shared.clients.database_work import begin_release, begin_warmup, join_warmup, leave_work
 from shared.clients.orchestrations import DurableOrchestrations
+from shared.domain.database_work import RELEASE_LIFE
 from shared.domain.errors import ConflictError, TransientError
 from shared.domain.preference import PreferenceChange
 from shared.domain.states import Phase
@@ -35,12 +36,24 @@ CLEAN = "elb-cache-clean-db-node-a"
 GONE = 'ELB_CLEAN {"removed_bytes":5,"left_bytes":0,"resident_bytes":0,"gone":true}'
 
 
+@pytest.fixture
+def releasing(world: World) -> None:
+    """The release is at the database."""
+    begin_release(CLUSTER, DB, "release-1", {}, DurableOrchestrations(world.durable))
+
+
+def long_after(world: World) -> None:
+    """The release has lasted longer than one may."""
+    later = world.clock() + RELEASE_LIFE
+    world.clock = lambda: later
+
+
 class TestPlan:
     def test_user_nodes_only(self, world: World) -> None:
         put_node(world, "b")
         put_node(world, "a", ready=False)
         put_node(world, "s", pool="system")
-        assert plan_release(RELEASE) == {"nodes": ["b"], "not_ready": ["a"]}
+        assert plan_release(RELEASE) == {"nodes": ["b"], "not_ready": ["a"], "force": False}
 
     @pytest.mark.proves("W6")
     @pytest.mark.parametrize(("force", "refused"), [(False, True), (True, False)])
@@ -49,13 +62,14 @@ class TestPlan:
         put_search(world, job_id(2), phase=Phase.COMPLETED)
         data = RELEASE | {"force": force}
         if not refused:
-            assert plan_release(data) == {"nodes": [], "not_ready": []}
+            assert plan_release(data) == {"nodes": [], "not_ready": [], "force": True}
             return
         with pytest.raises(ConflictError, match=f"database_in_use.*{job_id(1)}") as raised:
             plan_release(data)
         assert job_id(2) not in raised.value.message
 
 
+@pytest.mark.usefixtures("releasing")
 class TestObjects:
     def test_everything_of_this_database_and_nothing_else(self, world: World) -> None:
         put_warm_cluster(world)
@@ -75,7 +89,42 @@ class TestObjects:
         remove_warmup_objects(RELEASE)
         assert remove_warmup_objects(RELEASE) == {"deleted": [], "left": 1}
 
+    @pytest.mark.parametrize("other", ["warmup", "release"])
+    def test_one_that_came_too_late_removes_nothing_of_those_after_it(self, world: World, other: str) -> None:
+        put_warm_cluster(world)
+        long_after(world)
+        if other == "warmup":
+            join_warmup(CLUSTER, DB, "warmup-1")
+        else:
+            begin_release(CLUSTER, DB, "release-2", {}, DurableOrchestrations(world.durable))
+        with pytest.raises(ConflictError, match="release_superseded"):
+            remove_warmup_objects(RELEASE)
+        with pytest.raises(ConflictError, match="release_superseded"):
+            create_clean_job(RELEASE | {"node": "node-a"})
+        assert world.cluster.names("jobs") == ["warm-db-00", "warm-db-01"]
 
+    def test_late_but_with_nobody_after_it_it_goes_on(self, world: World) -> None:
+        put_warm_cluster(world)
+        long_after(world)
+        assert remove_warmup_objects(RELEASE)["left"] == 2
+
+    @pytest.mark.proves("W6")
+    @pytest.mark.parametrize(("force", "refused"), [(False, True), (True, False), (None, False)])
+    def test_a_search_that_was_let_in_just_before_stops_it(
+        self, world: World, force: bool | None, refused: bool
+    ) -> None:
+        put_warm_cluster(world)
+        put_running_search(world, phase=Phase.CONFIGURING, jobs=0)
+        data = RELEASE if force is None else RELEASE | {"force": force}
+        if not refused:
+            assert remove_warmup_objects(data)["left"] == 2
+            return
+        with pytest.raises(ConflictError, match="database_in_use"):
+            remove_warmup_objects(data)
+        assert world.cluster.names("jobs") == ["warm-db-00", "warm-db-01"]
+
+
+@pytest.mark.usefixtures("releasing")
 class TestCleaning:
     DATA: Json = RELEASE | {"node": "node-a", "nodes": ["node-a"]}
 
@@ -84,7 +133,7 @@ class TestCleaning:
         assert world.cluster.names("jobs") == [CLEAN]
 
     def test_one_of_another_release_makes_room(self, world: World) -> None:
-        create_clean_job(self.DATA | {"instance": "release-0"})
+        of_before(world, "node-a")
         with pytest.raises(TransientError, match="job_terminating"):
             create_clean_job(self.DATA)
         assert create_clean_job(self.DATA)["created"] is True
@@ -113,13 +162,27 @@ class TestCleaning:
         assert bool(cleaning["error"]) is bool(error)
 
     def test_the_end_removes_its_own_jobs_and_lets_others_in(self, world: World) -> None:
-        begin_release(CLUSTER, DB, "release-1", {}, DurableOrchestrations(world.durable))
         create_clean_job(self.DATA)
-        create_clean_job(self.DATA | {"node": "node-b", "instance": "release-0"})
+        of_before(world, "node-b")
         for _ in range(2):
             end_release(self.DATA | {"nodes": ["node-a", "node-b"]})
         assert world.cluster.names("jobs") == ["elb-cache-clean-db-node-b"]
         assert world.clusters.works == {}
+
+    def test_without_nodes_others_are_let_in_though_no_cluster_answers(self, world: World) -> None:
+        world.kube = lambda *_, **__: pytest.fail("asked")  # type: ignore[method-assign]
+        end_release(RELEASE | {"nodes": []})
+        assert world.clusters.works == {}
+
+
+def of_before(world: World, node: str) -> None:
+    """The clean-up Job of a node that another release has left."""
+    orchestrations = DurableOrchestrations(world.durable)
+    leave_work(CLUSTER, DB, "release-1")
+    begin_release(CLUSTER, DB, "release-0", {}, orchestrations)
+    create_clean_job(RELEASE | {"node": node, "instance": "release-0"})
+    leave_work(CLUSTER, DB, "release-0")
+    begin_release(CLUSTER, DB, "release-1", {}, orchestrations)
 
 
 @pytest.fixture
@@ -188,6 +251,15 @@ class TestEndpoint:
         answered, body = self.release(world)
         assert (answered, body["error"]["code"], body["error"]["hint"]) == (status, code, "what to do")
 
+    def test_one_that_others_came_after_is_a_conflict(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        instance = self.release(world)[1]["instance_id"]
+        world.durable.ended[instance] = "COMPLETED"
+        error = {"code": "release_superseded", "message": "why", "hint": "what to do"}
+        world.durable.outputs[instance] = {"status": "failed", "database": DB, "error": error}
+        monkeypatch.setattr(warmup_changes, "begin_release", lambda *_: instance)
+        status, body = self.release(world)
+        assert (status, body["error"]["code"]) == (409, "release_superseded")
+
     def test_what_somebody_releases_is_not_warmed_by_itself_again(self, world: World) -> None:
         world.preferences.save(CLUSTER, PreferenceChange(databases=("other", DB)))
         assert self.release(world)[0] == 202
@@ -233,6 +305,18 @@ class TestEndpoint:
         assert (status, body["error"]["code"]) == (409, "operation_in_progress")
         assert instance in body["error"]["message"]
 
+    @pytest.mark.parametrize("how", ["FAILED", "TERMINATED", "COMPLETED"])
+    def test_a_release_that_ended_without_a_word_holds_no_warmup_up(self, world: World, how: str) -> None:
+        world.durable.ended[self.release(world)[1]["instance_id"]] = how
+        status, body = ask(warmup_changes.start_warmup, world.durable, body=self.BODY)
+        assert status == 202
+        work = world.clusters.work(CLUSTER, DB)
+        assert (set(work.warmups), work.release) == ({body["instance_id"]}, "")
+
+    def test_a_search_that_waits_keeps_nothing(self, world: World) -> None:
+        put_search(world, phase=Phase.WAITING_FOR_CAPACITY)
+        assert self.release(world)[0] == 202
+
     def test_a_release_that_died_before_it_was_started_is_started(self, world: World) -> None:
         instance = self.release(world)[1]["instance_id"]
         del world.durable.started[instance]
@@ -277,6 +361,35 @@ class TestWarmups:
         status, body = keyed(force=True)
         assert (status, body["error"]["code"]) == (409, "idempotency_key_reused")
         assert len(world.durable.started) == 1
+
+    def test_one_that_died_before_it_was_started_is_started_by_who_joins_it(self, world: World) -> None:
+        instance = self.start(world)[1]["instance_id"]
+        del world.durable.started[instance]
+        assert self.start(world)[1]["instance_id"] == instance
+        assert world.durable.started[instance][0] == "warmup_orchestrator"
+
+    def test_a_key_leads_to_the_same_warmup_for_ever(self, world: World) -> None:
+        """Also one that came while another warmup was under way: it meets that one in its Jobs, under its own id."""
+        other = self.start(world)[1]["instance_id"]
+        headers = {"Idempotency-Key": "k"}
+
+        def keyed() -> tuple[int, Json]:
+            return ask(warmup_changes.start_warmup, world.durable, body=self.BODY, headers=headers)
+
+        first = keyed()
+        assert set(world.clusters.work(CLUSTER, DB).warmups) == {other, first[1]["instance_id"]}
+        for ended in (other, first[1]["instance_id"]):
+            world.durable.ended[ended] = "COMPLETED"
+            leave_work(CLUSTER, DB, ended)
+            assert keyed() == first
+        assert set(world.durable.started) == {other, first[1]["instance_id"]}
+
+    def test_a_keyed_rewarm_joins_nobody_either(self, world: World) -> None:
+        orchestrations = DurableOrchestrations(world.durable)
+        data = self.BODY | {"cluster": CLUSTER.to_dict(), "force": True}
+        self.start(world)
+        with pytest.raises(ConflictError, match="operation_in_progress"):
+            begin_warmup(CLUSTER, DB, "warmup-k", data, orchestrations, keyed=True)
 
     def test_after_the_first_has_ended_there_is_another_one(self, world: World) -> None:
         instance = self.start(world)[1]["instance_id"]

@@ -25,6 +25,7 @@ from tests.activities.worlds import (
     hit,
     job_id,
     put_batches,
+    put_database,
     put_job,
     put_piece,
     put_raw_piece,
@@ -163,6 +164,20 @@ class TestCreating:
     def test_a_database_that_cooled_meanwhile_is_tried_again(self, world: World, search: Search) -> None:
         world.cluster.objects["jobs"]["warm-db-01"]["status"] = status_of("running")
         with pytest.raises(TransientError, match="database_not_warm"):
+            create_search_jobs(ref(search))
+        assert own_jobs(world) == []
+
+    def test_each_says_which_version_it_is_for(self, world: World, search: Search) -> None:
+        create_search_jobs(ref(search))
+        [container] = world.cluster.objects["jobs"][own_jobs(world)[0]]["spec"]["template"]["spec"]["containers"]
+        env = {item["name"]: item["value"] for item in container["env"]}
+        assert env["ELB_SOURCE_VERSION"] == layout_version(world)
+        assert env["ELB_MARKER"] == f"/blast/blastdb/{DB}/.warm-02-00"
+
+    @pytest.mark.proves("W9")
+    def test_none_on_another_version_than_the_layout_s(self, world: World, search: Search) -> None:
+        put_database(world, updated="2030-01-01")
+        with pytest.raises(TransientError, match="database_changed"):
             create_search_jobs(ref(search))
         assert own_jobs(world) == []
 

@@ -24,7 +24,8 @@ from activities.removal import (
 )
 from activities.results import check_results, merge_search_batch, publish_results
 from activities.search_jobs import create_search_jobs, stop_search_jobs
-from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
+from activities.warmup import observe_warmup, plan_database_warmup, prepare_shards
+from activities.warmup_jobs import create_warmup_job
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.states import Phase
 from tests.activities.fakes import World

@@ -16,8 +16,9 @@ from shared.clients import warm_cache
 from shared.clients.provider import use
 from shared.clients.warm_cache import look_at_cache, read_cache, read_views
 from shared.clients.warmups import LOG_LINES, read_warmup
-from shared.domain.errors import PermanentError, TransientError
+from shared.domain.errors import ConflictError, PermanentError, TransientError
 from shared.domain.preference import PreferenceChange
+from shared.domain.release import check_not_used
 from shared.domain.residency import Residency
 from shared.domain.states import Phase
 from shared.domain.times import format_time
@@ -170,6 +171,19 @@ class TestDatabases:
         put_warm_cluster(world)
         put_running_search(world, phase=phase)
         assert rows(world)[DB]["in_use"] == 0
+
+    @pytest.mark.parametrize("phase", Phase)
+    def test_what_is_offered_is_not_refused(self, world: World, phase: Phase) -> None:
+        """One rule for both: whoever keeps a database is in its row, and the other way round."""
+        put_warm_cluster(world)
+        search = put_running_search(world, phase=phase)
+        offered = "release" in rows(world)[DB]["allowed_actions"]
+        try:
+            check_not_used(DB, [search])
+        except ConflictError:
+            assert not offered
+        else:
+            assert offered
 
     def test_auto_warm(self, world: World) -> None:
         put_warm_cluster(world)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
+
 import pytest
 
 from activities.warmup import (
-    create_warmup_job,
     end_warmup,
     ensure_residency_probe,
     observe_warmup,
     plan_database_warmup,
     remove_warmup_leftovers,
 )
+from activities.warmup_jobs import create_warmup_job
 from shared.clients.database_work import begin_release, join_warmup
 from shared.clients.incident_log import history_key, read_incidents
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.residency import DatabaseResidency, NodeResidency, Residency, ShardResidency
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
@@ -45,6 +49,18 @@ def with_uids(world: World) -> None:
     """What is on the cluster gets uids, as an API server gives them."""
     for name, job in world.cluster.objects["jobs"].items():
         job["metadata"]["uid"] = f"uid of {name}"
+
+
+def made_anew(world: World) -> list[str]:
+    """Plan a warmup and make its Jobs as the orchestration does; the names of those that are not as they were."""
+    plan = plan_database_warmup(REQUEST)
+    before = {name: job["metadata"]["uid"] for name, job in world.cluster.objects["jobs"].items()}
+    common = {key: plan[key] for key in ("layout", "source_version")} | {"made_by": "warmup-1"}
+    for shard, node in enumerate(plan["nodes"]):
+        again = plan["force"] or shard in plan["again"]
+        create_warmup_job(warmup_data(shard=shard, node=node, force=again, **common))
+    after = world.cluster.objects["jobs"]
+    return [name for name in sorted(after) if after[name]["metadata"].get("uid", "new") != before.get(name)]
 
 
 class TestPlan:
@@ -99,12 +115,42 @@ class TestPlan:
         assert set(world.clusters.work(CLUSTER, DB).warmups) == {"warmup-2"}
 
     @pytest.mark.proves("W6")
-    def test_a_lost_node_has_all_its_shards_made_anew(self, world: World) -> None:
+    def test_only_the_shards_of_a_lost_node_are_made_anew(self, world: World) -> None:
         put_warm_cluster(world)
+        with_uids(world)
         del world.cluster.objects["nodes"]["node-b"]
         put_node(world, "node-c")
+        assert made_anew(world) == ["warm-db-01"]
+
+    def test_of_a_node_that_was_away_for_a_moment_nothing_is(self, world: World) -> None:
+        put_warm_cluster(world)
+        with_uids(world)
+        put_node(world, "node-b", ready=False)
         plan = plan_database_warmup(REQUEST)
-        assert (plan["nodes"], plan["force"]) == (["node-a", "node-c"], True)
+        put_node(world, "node-b")
+        assert (plan["force"], plan["again"]) == (False, [])
+        assert plan_database_warmup(REQUEST) == {"warm": True, "layout": 2}
+
+    def test_only_the_missing_job_is_made(self, world: World) -> None:
+        put_warm_cluster(world)
+        with_uids(world)
+        del world.cluster.objects["jobs"]["warm-db-00"]
+        assert made_anew(world) == ["warm-db-00"]
+
+    @pytest.mark.proves("W6")
+    def test_only_the_shard_that_has_cooled_is_touched_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put_warm_cluster(world)
+        with_uids(world)
+        at = world.now() + timedelta(hours=1)
+        version = present(world)["metadata"]["annotations"]["elb-control/source-version"]
+        measured = {
+            node: NodeResidency(at, {DB: DatabaseResidency(9, n, {(2, shard): ShardResidency(9, n, 0, version, at)})})
+            for shard, (node, n) in enumerate({"node-a": 9, "node-b": 1}.items())
+        }
+        monkeypatch.setattr("activities.warmup.read_residency", lambda _: Residency(measured))
+        assert made_anew(world) == ["warm-db-01"]
 
 
 @pytest.mark.proves("W2")
@@ -143,6 +189,35 @@ class TestRewarm:
         with pytest.raises(ConflictError, match="warmup_removed"):
             create_warmup_job(self.FORCED)
         assert world.cluster.names("jobs") == []
+
+    @pytest.mark.parametrize("left", ["nothing", "a Job of before"])
+    def test_one_that_is_thrown_out_while_it_makes_a_job_takes_it_away(self, world: World, left: str) -> None:
+        """The release has looked already, so that it would never see this Job."""
+        put_database(world)
+        if left != "nothing":
+            create_warmup_job(warmup_data())
+        orchestrations = DurableOrchestrations(world.durable)
+        begin = partial(begin_release, CLUSTER, DB, "release-1", {"force": True}, orchestrations)
+        world.cluster.meanwhile = begin
+        with pytest.raises(ConflictError, match="warmup_removed"):
+            create_warmup_job(self.FORCED)
+        assert world.cluster.names("jobs") == []
+
+    def test_one_that_died_before_it_looked_again_takes_its_job_away_when_redelivered(self, world: World) -> None:
+        put_database(world)
+        create_warmup_job(self.FORCED)
+        begin_release(CLUSTER, DB, "release-1", {"force": True}, DurableOrchestrations(world.durable))
+        with pytest.raises(ConflictError, match="warmup_removed"):
+            create_warmup_job(self.FORCED)
+        assert world.cluster.names("jobs") == []
+
+    def test_one_that_was_thrown_out_leaves_the_jobs_of_others(self, world: World) -> None:
+        put_database(world)
+        create_warmup_job(self.FORCED | {"made_by": "warmup-2"})
+        begin_release(CLUSTER, DB, "release-1", {"force": True}, DurableOrchestrations(world.durable))
+        with pytest.raises(ConflictError, match="warmup_removed"):
+            create_warmup_job(self.FORCED)
+        assert world.cluster.names("jobs") == ["warm-db-00"]
 
     def test_a_job_that_would_serve_is_made_anew(self, world: World) -> None:
         put_database(world)
@@ -190,7 +265,7 @@ class TestRewarm:
         assert present(world)["metadata"]["annotations"]["elb-control/made-by"] == "warmup-2"
 
     def test_one_that_does_not_go_is_left_to_the_retry(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("activities.warmup.GOING_SECONDS", 0.0)
+        monkeypatch.setattr("activities.warmup_jobs.GOING_SECONDS", 0.0)
         put_database(world)
         create_warmup_job(warmup_data())
         present(world)["metadata"] |= {"deletionTimestamp": ago(1).isoformat(), "uid": "old"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from activities.warmup import create_warmup_job, observe_warmup, plan_database_warmup, prepare_shards
-from shared.domain.errors import NotFoundError, PermanentError, TransientError
+from activities.warmup import observe_warmup, plan_database_warmup, prepare_shards
+from activities.warmup_jobs import create_warmup_job
+from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import (
     CLUSTER,
@@ -18,6 +21,7 @@ from tests.activities.worlds import (
     put_file,
     put_node,
     put_pod,
+    put_search,
     put_warm_cluster,
     status_of,
     warmup_data,
@@ -53,6 +57,24 @@ class TestPlan:
     def test_unless_it_is_forced(self, world: World) -> None:
         put_warm_cluster(world)
         assert plan_database_warmup(REQUEST | {"force": True})["nodes"] == ["node-a", "node-b"]
+
+    @pytest.mark.proves("W9")
+    def test_no_other_version_while_searches_read_the_one_on_the_nodes(self, world: World) -> None:
+        put_warm_cluster(world, version="2020-01-01-00000000")
+        search = put_search(world, phase=Phase.RUNNING)
+        with pytest.raises(ConflictError, match=search.job_id) as raised:
+            plan_database_warmup(REQUEST | {"instance": "warmup-x"})
+        assert raised.value.code == "database_in_use"
+        assert not world.clusters.work(CLUSTER, DB).warmups
+        assert plan_database_warmup(REQUEST | {"force": True})["layout"] == 2
+        world.searches.put(replace(search, phase=Phase.COMPLETED))
+        assert plan_database_warmup(REQUEST)["layout"] == 2
+
+    def test_the_same_version_may_be_brought_while_they_do(self, world: World) -> None:
+        put_warm_cluster(world)
+        put_search(world, phase=Phase.RUNNING)
+        present(world, 0)["status"] = status_of("failed")
+        assert plan_database_warmup(REQUEST)["layout"] == 2
 
     def test_a_shard_stays_on_its_node(self, world: World) -> None:
         put_warm_cluster(world)

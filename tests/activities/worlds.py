@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from activities.warmup import create_warmup_job
+from activities.warmup_jobs import create_warmup_job
 from shared.clients.catalogue import save_layout
 from shared.config import read_settings
 from shared.domain.blast_options import read_options

@@ -1,7 +1,8 @@
 """A process that goes the whole way to a cluster, and fails wherever it is told to; for ``test_credential_traces``.
 
 ``python -m tests.clients.credential_child all`` fails once at each call of the way, then prints what it saw as JSON;
-``once`` goes it one time. Everything is logged, at the finest level, with the traceback of every failure.
+``killed`` does so with a process of its own for each call, which SIGKILL ends there; ``once`` goes it one time.
+Everything is logged, at the finest level, with the traceback of every failure.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from types import FrameType
 from typing import Any
@@ -42,7 +45,17 @@ def way() -> None:
     clients.kube(cluster, patient=False).nodes()
 
 
-def walk(fail_at: int = 0) -> int:
+def fail() -> None:
+    """End the way by an exception."""
+    raise InjectedError
+
+
+def end() -> None:
+    """End the process as it stands."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def walk(fail_at: int = 0, how: Callable[[], None] = fail) -> int:
     """Go the way, with a failure at the n-th call; how many calls it was."""
     calls = 0
 
@@ -51,7 +64,7 @@ def walk(fail_at: int = 0) -> int:
         if event == "call" and on_the_way(frame.f_code.co_filename):
             calls += 1
             if calls == fail_at:
-                raise InjectedError
+                how()
 
     sys.setprofile(count)
     try:
@@ -67,11 +80,23 @@ def walk(fail_at: int = 0) -> int:
     return calls
 
 
+def walk_and_end(at: int) -> int:
+    """Go the way in a process of its own that is killed at the n-th call; its exit code."""
+    child = os.fork()
+    if child == 0:
+        walk(at, end)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def main(what: str) -> None:
     """Do it."""
     logging.basicConfig(level=logging.DEBUG)
     way()  # imports everything
     if what == "once":
+        return
+    if what == "killed":
+        print(json.dumps([walk_and_end(number) for number in range(1, walk() + 1)]))
         return
     written: set[str] = set()
 

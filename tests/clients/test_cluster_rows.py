@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.clients.cluster_rows import ClusterRows, Numbered
+from shared.clients.provider import AzureClients
+from shared.clients.table_rows import CLUSTERS, key_part
 from shared.domain.database_work import DatabaseWork, begin_release, join_warmup, leave
+from shared.domain.errors import StoredValueError
 from shared.domain.schedule import ClusterRow
+from shared.domain.search import ClusterRef
 from tests.clients.support import T0, a_cluster, at_once, fresh
 
 SECOND = timedelta(seconds=1)
@@ -155,6 +159,33 @@ class TestWork:
         assert cluster_rows.write_work(cluster, "db", join_warmup(leave(old, "release-1"), "warmup-1", "db", LATER))
         assert not cluster_rows.write_work(cluster, "db", leave(old, "release-1"))
         assert set(cluster_rows.work(cluster, "db").warmups) == {"warmup-1"}
+
+    @pytest.mark.parametrize(
+        ("row", "column", "read"),
+        [
+            ("work|db", "work", lambda rows, cluster: rows.work(cluster, "db")),
+            ("slots", "holders", lambda rows, cluster: rows.slots(cluster)),
+            ("operations-stop", "number", lambda rows, cluster: rows.operations(cluster, "stop")),
+        ],
+    )
+    @pytest.mark.parametrize("text", ["{", "[]", "", None])
+    def test_one_that_cannot_be_read_is_named_and_stays(
+        self,
+        clients: AzureClients,
+        row: str,
+        column: str,
+        read: Callable[[ClusterRows, ClusterRef], object],
+        text: str | None,
+    ) -> None:
+        cluster = a_cluster()
+        table, keys = clients.tables.client(CLUSTERS), (key_part(cluster.key), row)
+        table.create_entity({"PartitionKey": keys[0], "RowKey": row} | ({} if text is None else {column: text}))
+        before = table.get_entity(*keys)
+        with pytest.raises(StoredValueError, match=f"row_corrupted: column {column} of row ") as raised:
+            read(clients.clusters, cluster)
+        assert row in raised.value.message
+        assert "delete the row" in raised.value.hint
+        assert table.get_entity(*keys) == before
 
     def test_it_is_no_cluster_that_searches_know(self, cluster_rows: ClusterRows) -> None:
         cluster = a_cluster()

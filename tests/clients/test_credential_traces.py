@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -144,6 +145,19 @@ def test_a_failure_at_every_call_of_the_way_leaves_nothing(around: Surroundings)
     assert len(seen["reached"]) == seen["calls"]
     assert said.count("failed at call") > seen["calls"] / 2, "the failures were not met"
     assert seen["written"] == [], "a file was opened for writing"
+    assert around.left() == []
+    assert around.found_in(said) == []
+
+
+@pytest.mark.proves("C3")
+def test_a_process_that_is_killed_at_any_call_of_the_way_leaves_nothing(around: Surroundings) -> None:
+    process = around.run("killed")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said[-2000:]
+    ended = json.loads(said.splitlines()[-1])
+    assert set(ended) <= {-signal.SIGKILL, 0}
+    # An answer may come in fewer pieces than the first time, and the way be some calls shorter.
+    assert ended.count(-signal.SIGKILL) > max(100, 0.9 * len(ended))
     assert around.left() == []
     assert around.found_in(said) == []
 

@@ -187,6 +187,16 @@ class TestAttempts:
         assert replace(found, etag="") == Attempt("db", number=3)
         assert preferences.write_attempt(cluster, replace(found, tries=1))
 
+    @pytest.mark.parametrize("column", ["number", "tries"])
+    def test_a_row_that_cannot_be_read_is_named(
+        self, preferences: Preferences, clients: AzureClients, column: str
+    ) -> None:
+        cluster = a_cluster()
+        keys = {"PartitionKey": key_part(cluster.key), "RowKey": "auto_warm:db"}
+        clients.tables.client(CLUSTERS).create_entity({**keys, column: "many"})
+        with pytest.raises(StoredValueError, match=r"row_corrupted: .*auto_warm:db"):
+            preferences.attempts(cluster)
+
     def test_a_row_that_was_removed_meanwhile_is_too_late(self, preferences: Preferences) -> None:
         cluster = a_cluster()
         assert not preferences.write_attempt(cluster, replace(self.ATTEMPT, etag="W/\"datetime'2020'\""))

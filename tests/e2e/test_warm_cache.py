@@ -12,6 +12,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class Cache:
         answer = self.http.get("/monitor/aks/warmup-status", params={"database": database}).json()
         shown: Json = answer["items"][0]
         return shown
+
+    def row(self, database: str = DATABASE) -> Json:
+        """Its row in the table of databases."""
+        rows: list[Json] = self.http.get("/blast/databases").json()["items"]
+        return next(row for row in rows if row["name"] == database)
 
     def folders(self, database: str) -> list[Path]:
         """Where the nodes have it."""
@@ -285,6 +291,8 @@ def test_a_database_in_use_is_released_only_by_force(cache: Cache) -> None:
     cache.product.control("/pace", {"label_selector": "app=blast", "delay_seconds": 20})
     try:
         job_id = cache.product.submit()
+        wait_for(lambda: cache.row()["in_use"] or None, 20, "the search to be let in")
+        assert "release" not in cache.row()["allowed_actions"]
         refused = cache.release(DATABASE)
         error = refused.json()["error"]
         assert (refused.status_code, error["code"]) == (409, "database_in_use")
@@ -306,6 +314,24 @@ def test_a_forced_release_ends_a_warmup(cache: Cache) -> None:
         assert cache.release(DATABASE, force=True).json()["status"] == "released"
         assert cache.end_of(started)["output"]["error"]["code"] == "warmup_removed"
         assert "warm-" not in cache.product.kubectl("get", "jobs", "-o", "name")
+    finally:
+        cache.product.control("/pace", {"label_selector": WARMUP_PODS, "delay_seconds": 0})
+
+
+@pytest.mark.proves("W4")
+@pytest.mark.parametrize("which", ["", ",shard=02"], ids=["all", "one"])
+def test_jobs_that_are_removed_meanwhile_are_made_anew(cache: Cache, which: str) -> None:
+    cache.product.control("/pace", {"label_selector": WARMUP_PODS, "delay_seconds": 3})
+    try:
+        started = cache.http.post("/warmup/start", json={"database": DATABASE})
+
+        def made() -> bool | None:
+            return True if cache.product.kubectl("get", "jobs", "-o", "name").count("warm-") == SHARDS else None
+
+        wait_for(made, 20, "the Jobs")
+        cache.product.kubectl("delete", "jobs", "-l", WARMUP_PODS + which)
+        assert cache.end_of(started)["output"]["status"] == "succeeded"
+        assert cache.status()["status"] == "ready"
     finally:
         cache.product.control("/pace", {"label_selector": WARMUP_PODS, "delay_seconds": 0})
 
@@ -353,18 +379,53 @@ def test_what_cannot_be_warmed_is_refused_with_its_numbers_and_creates_nothing(
         output = cache.warm(database)["output"]
         assert (output["status"], output["error"]["code"]) == ("failed", code)
         assert product.everything_kept() == before
+    with _memory_of_all_nodes(product, 600_000):
+        _largest_shard(cache)
+        assert product.everything_kept() == before
+
+
+@pytest.mark.proves("W2")
+def test_too_few_nodes_are_told_how_many_would_do_and_so_many_do(cache: Cache) -> None:
+    product = cache.product
+    before = product.everything_kept()
+    with _memory_of_all_nodes(product, 600_000):
+        largest = _largest_shard(cache)
+    with _memory_of_all_nodes(product, 2 * largest) as nodes:  # half of it is for databases: one shard each
+        assert len(nodes) == SHARDS
+        product.kubectl("cordon", nodes[0])
+        try:
+            output = cache.warm()["output"]
+        finally:
+            product.kubectl("uncordon", nodes[0])
+        error = output["error"]
+        assert (output["status"], error["code"]) == ("failed", "cluster_too_small")
+        assert f"the {SHARDS - 1} nodes have room for {(SHARDS - 1) * largest}" in error["message"]
+        assert f"to {SHARDS} nodes" in error["hint"]
+        assert product.everything_kept() == before
+        assert cache.warm()["output"]["status"] == "succeeded"
+
+
+def _largest_shard(cache: Cache) -> int:
+    """Bytes of the largest shard, as the refusal says them where no node has room for it."""
+    output = cache.warm()["output"]
+    assert (output["status"], output["error"]["code"]) == ("failed", "node_sku_too_small")
+    found = re.search(r"has (\d+) bytes; a node has room for \d+", output["error"]["message"])
+    assert found is not None, output
+    return int(found[1])
+
+
+@contextmanager
+def _memory_of_all_nodes(product: Product, amount: int) -> Iterator[list[str]]:
+    """Nodes with so many bytes each, while in the block; their names."""
     nodes = product.kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
     memory = {n: product.kubectl("get", "node", n, "-o", "jsonpath={.status.capacity.memory}") for n in nodes}
     try:
         for node in nodes:
-            _set_memory(product, node, "600000")
-        output = cache.warm()["output"]
-        assert (output["status"], output["error"]["code"]) == ("failed", "node_sku_too_small")
-        assert re.search(r"\d+ bytes", output["error"]["message"])
-        assert product.everything_kept() == before
+            _set_memory(product, node, str(amount))
+        yield nodes
     finally:
-        for node, amount in memory.items():
-            _set_memory(product, node, amount)
+        for node, was in memory.items():
+            _set_memory(product, node, was)
 
 
 def _set_memory(product: Product, node: str, amount: str) -> None:

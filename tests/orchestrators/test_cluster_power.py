@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from activities.cluster_power import request_power
+from activities.registry import errors_as_data
 from orchestrators.cluster_power import DEADLINE_SECONDS, LOOKS_PER_GENERATION, cluster_power_orchestrator
+from shared.clients.provider import use
 from shared.domain import functions as names
+from shared.domain.errors import TransientError
+from tests.activities.worlds import new_world
 from tests.orchestrators.fake_context import START, ActivityFailedError, Play, in_turn, play
 from tests.orchestrators.searches import BROKEN, CLUSTER
 
@@ -84,6 +89,45 @@ class TestStart:
             "warming",
             "completed",
         ]
+
+
+class TestAzureAway:
+    """The request is made by the real activity; what Azure says is not."""
+
+    def start(self, *turns: TransientError | None) -> tuple[Play, list[str]]:
+        """Start a stopped cluster; what each request meets, and what Azure was asked."""
+        world = new_world()
+        world.arm.power = "Stopped"
+        meets = list(turns)
+
+        def ask(data: Any) -> Any:
+            world.arm.refusing = meets.pop(0) if meets else None
+            with use(world):
+                return errors_as_data(request_power)(data)
+
+        return power(REACHED, asked=ask), world.arm.asked
+
+    @pytest.mark.proves("C2")
+    @pytest.mark.parametrize(("after", "waited"), [(None, 2), (1, 2), (17, 17), (60, 60), (3600, 60)])
+    def test_throttled_it_comes_again_when_azure_wishes(self, after: float | None, waited: float) -> None:
+        throttled = TransientError("arm_unavailable", "Azure answered 429 about cluster", retry_after=after)
+        played, asked = self.start(throttled, throttled, throttled, None)
+        assert (played.result["status"], asked) == ("succeeded", ["start"] * 4)
+        assert played.context.waits() == [waited, waited, waited, 2]
+        assert [status["reason"] for status in played.context.statuses[:3]] == [throttled.message] * 3
+
+    @pytest.mark.proves("C2")
+    def test_away_for_five_minutes(self) -> None:
+        away = TransientError("arm_unavailable", "Azure did not answer about cluster: refused")
+        played, asked = self.start(*[away] * 70)
+        assert played.result["status"] == "succeeded"
+        assert asked == ["start"] * 71
+        assert played.result["seconds"] > 300
+
+    def test_away_until_the_deadline(self) -> None:
+        away = TransientError("arm_unavailable", "Azure did not answer about cluster: refused")
+        error = self.start(*[away] * 1000)[0].result["error"]
+        assert (error["code"], away.message in error["message"]) == ("wait_timeout", True)
 
 
 class TestStop:

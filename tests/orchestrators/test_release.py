@@ -66,6 +66,12 @@ def test_nothing_there() -> None:
     assert (played.result["status"], played.result["deleted"]) == ("nothing", [])
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_who_looks_for_users_again_knows_whether_it_was_forced(force: bool) -> None:
+    played = release(plan_release={"nodes": ["a"], "not_ready": [], "force": force})
+    assert [call["force"] for call in played.context.calls(names.REMOVE_WARMUP_OBJECTS)] == [force] * 2
+
+
 def test_in_use_nothing_is_removed() -> None:
     played = release(plan_release={"error": BROKEN})
     assert played.result == {"status": "failed", "database": "core_nt", "error": BROKEN}
@@ -109,3 +115,18 @@ def test_a_clean_up_that_does_not_end_is_told() -> None:
 
 def test_that_it_could_not_end_changes_nothing() -> None:
     assert release(end_release=BUSY).result["status"] == "released"
+
+
+def test_others_are_let_in_though_the_clean_up_jobs_stay() -> None:
+    played = release(end_release=lambda data: BUSY if data["nodes"] else {})
+    assert [call["nodes"] for call in played.context.calls(names.END_RELEASE)][-1] == []
+    assert played.result["status"] == "released"
+
+
+@pytest.mark.parametrize("code", ["release_superseded", "database_in_use"])
+def test_what_stops_it_on_its_way_is_its_failure(code: str) -> None:
+    error = {"code": code, "message": "why", "hint": ""}
+    played = release(remove_warmup_objects=in_turn({"deleted": ["job/x"], "left": 1}, {"error": error}))
+    assert played.result == {"status": "failed", "database": "core_nt", "error": error}
+    assert played.context.calls(names.CREATE_CLEAN_JOB) == []
+    assert played.context.names()[-1] == names.END_RELEASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -24,7 +25,15 @@ PLAN: dict[str, Any] = {
 SEEN = {"pods": {"warm-core-nt-00": ["uid", "pod"]}, "read": [], "lost": []}
 LOADING = {"status": "loading", "active_phase": "copying_files", "active_message": "copying", "seen": SEEN}
 READY = {"status": "ready", "progress_pct": 100.0, "active_phase": "completed", "elapsed_seconds": 12.0, "seen": SEEN}
-COLD = {"status": "cold", "active_message": "", "seen": SEEN}
+COLD = {"status": "cold", "active_message": "", "seen": SEEN, "pod_statuses": [], "shards": 0, "source_version": None}
+HALF = LOADING | {"pod_statuses": [{"shard": 0}], "shards": 2, "source_version": "v1"}
+SETTLED = HALF | {"status": "stale", "stale_reason": "Jobs of shards 1 are missing", "lost_nodes": []}
+REMOVED = {"error": {"code": "warmup_removed", "message": "released while it was being warmed", "hint": "again"}}
+WARNING = {
+    "role": "Storage Blob Data Reader",
+    "code": "not_allowed",
+    "hint": "somebody who may: az role assignment create",
+}
 PULLING = LOADING | {"active_message": "ImagePullBackOff: back-off"}
 ROLE = {"status": "failed", "active_phase": "failed", "active_message": "storage_role_missing: the role is missing"}
 RELEASING = {"error": {"code": "operation_in_progress", "message": "a release is under way", "hint": "wait"}}
@@ -47,17 +56,18 @@ def warmup(*looks: Any, request: dict[str, Any] = REQUEST, **others: Any) -> Pla
     return play(warmup_orchestrator, request, answers | others)
 
 
-def to_the_end(*looks: Any) -> tuple[Play, float]:
+def to_the_end(*looks: Any, **others: Any) -> tuple[Play, float]:
     """Play all generations; the last one, and the seconds of all."""
-    played = warmup(*looks)
+    played = warmup(*looks, **others)
     for _ in range(200):
         if played.continued is None:
             return played, played.context.seconds
         answers = {
             names.OBSERVE_WARMUP: looks[-1],
             names.END_WARMUP: {},
+            names.ENSURE_SCRIPTS: {"written": False},
             names.CREATE_WARMUP_JOB: {"job": "warm", "created": True},
-        }
+        } | others
         played = play(warmup_orchestrator, played.continued, answers, now=played.context.now)
     raise AssertionError("it did not end")
 
@@ -90,9 +100,13 @@ class TestBeginning:
         ]
         assert {(j["made_by"], j["force"], j["source_version"]) for j in jobs} == {("fake", False, "v1")}
 
-    def test_a_database_that_has_cooled_is_forced_by_its_plan(self) -> None:
-        played = warmup(READY, plan_warmup=PLAN | {"force": True})
-        assert all(job["force"] for job in played.context.calls(names.CREATE_WARMUP_JOB))
+    @pytest.mark.parametrize(
+        ("plan", "forced"),
+        [({"force": True}, [True, True]), ({"again": [1]}, [False, True]), ({"again": []}, [False, False])],
+    )
+    def test_the_plan_says_which_are_made_anew(self, plan: dict[str, Any], forced: list[bool]) -> None:
+        played = warmup(READY, plan_warmup=PLAN | plan)
+        assert [job["force"] for job in played.context.calls(names.CREATE_WARMUP_JOB)] == forced
 
     @pytest.mark.parametrize("name", [names.ENSURE_ROLES, names.ENSURE_PROBE])
     @pytest.mark.parametrize("failure", [{"error": BROKEN}, BUSY], ids=["permanent", "transient that stays"])
@@ -166,6 +180,13 @@ class TestRoles:
         assert "Storage Blob Data Reader" in played.result["error"]["hint"]
         assert 180 <= seconds < 215
 
+    @pytest.mark.parametrize("warnings", [[WARNING], []])
+    def test_the_line_that_assigns_a_role_which_the_app_could_not(self, warnings: list[dict[str, str]]) -> None:
+        played, _ = to_the_end(ROLE, ensure_roles={"created": False, "warnings": warnings})
+        assert played.context.statuses[-1].get("role_warnings", []) == warnings
+        assert played.result["error"]["code"] == "storage_role_missing"
+        assert ("az role assignment create" in played.result["error"]["hint"]) is bool(warnings)
+
     @pytest.mark.parametrize("code", ["storage_firewall", "bad_database", "node_memory_full", "disk_full"])
     def test_any_other_cause_is_final(self, code: str) -> None:
         played = warmup(ROLE | {"active_message": f"{code}: why", "subnet": "subnet /x/nodes"})
@@ -174,11 +195,54 @@ class TestRoles:
         assert ("subnet /x/nodes" in played.result["error"]["hint"]) is (code == "storage_firewall")
 
 
+@pytest.mark.proves("W4")
+class TestMissingJobs:
+    @pytest.mark.parametrize("look", [COLD, HALF, SETTLED], ids=["all", "one, others at work", "one, others done"])
+    def test_they_and_the_scripts_are_made_anew(self, look: dict[str, Any]) -> None:
+        made: list[int | str] = []
+
+        def make(data: dict[str, Any]) -> dict[str, Any]:
+            made.append(data.get("shard", "scripts"))
+            return {}
+
+        answers: dict[str, Any] = {
+            names.ENSURE_SCRIPTS: make,
+            names.CREATE_WARMUP_JOB: make,
+            names.OBSERVE_WARMUP: lambda _: READY if len(made) > 3 else look,
+        }
+        played, seconds = to_the_end(look, **answers)
+        assert played.result["status"] == "succeeded"
+        assert made == ["scripts", 0, 1] * 2
+        assert 5 <= seconds < 7
+
+    def test_not_those_of_another_warmup_that_has_replaced_this_one(self) -> None:
+        later = REQUEST | {"plan": PLAN, "began": "2029-12-31T23:00:00.000Z"}
+        played = warmup(COLD, *[HALF | {"shards": 1}] * 10, READY, request=later)
+        assert played.result["status"] == "succeeded"
+        assert played.context.seconds > 60
+        assert played.context.calls(names.CREATE_WARMUP_JOB) == []
+
+    @pytest.mark.parametrize("look", [COLD, HALF], ids=["all", "one"])
+    def test_nor_after_a_forced_release(self, look: dict[str, Any]) -> None:
+        played, seconds = to_the_end(look, create_warmup_job=in_turn(*[{"job": "warm"}] * 2, REMOVED))
+        assert seconds < 10
+        assert played.result["error"]["message"] == REMOVED["error"]["message"]
+        assert played.context.names()[-1] == names.END_WARMUP
+
+    def test_they_are_not_made_anew_more_often_than_every_five_seconds(self) -> None:
+        played = warmup(COLD)
+        times = [task.due for task in played.context.scheduled if task.name == names.CREATE_WARMUP_JOB][2::2]
+        assert times
+        assert all((after - before).total_seconds() >= 5 for before, after in itertools.pairwise(times))
+
+
 class TestEnds:
     @pytest.mark.parametrize(
         ("look", "code", "least", "most"),
         [
-            (COLD, "warmup_removed", 3, 5),
+            (COLD, "warmup_removed", 30, 50),
+            (HALF, "warmup_removed", 30, 50),
+            (SETTLED, "warmup_removed", 30, 50),
             ({"status": "stale", "stale_reason": "node a is gone", "lost_nodes": ["a"]}, "node_lost", 60, 80),
             ({"status": "stale", "stale_reason": "two versions", "lost_nodes": []}, "warmup_superseded", 60, 80),
             ({"status": "cooled", "stale_reason": "pushed out"}, "node_memory_full", 60, 80),

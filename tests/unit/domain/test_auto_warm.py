@@ -160,6 +160,16 @@ class TestTries:
     def test_the_next_one_comes_at_its_time(self, seconds: int, action: Action) -> None:
         assert decide(situation(tried(next_at=NOW)), NOW + seconds * SECOND).action is action
 
+    def test_a_time_that_a_wrong_clock_wrote_holds_nothing_up(self) -> None:
+        day = timedelta(days=1)
+        ahead = tried(began_at=NOW + day, next_at=NOW + day + 60 * SECOND)
+        assert decide(situation(ahead)).action is Action.WARM
+
+    def test_nor_does_a_try_that_it_took(self) -> None:
+        other = Attempt("other", 1, 1, "warmup-auto-1", settled=False, began_at=NOW + timedelta(days=1))
+        found = replace(situation(), attempts={"other": other})
+        assert decide(found).action is Action.WARM
+
     def test_it_is_another_instance_with_a_longer_pause(self) -> None:
         attempt = decide(situation(tried())).attempt
         assert attempt is not None

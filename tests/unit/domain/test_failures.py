@@ -25,6 +25,7 @@ def failure(found: Json, *pods: Json) -> Failure:
         (64, "download_failed"),
         (65, "storage_denied"),
         (70, "job_failed"),
+        (71, "database_changed"),
         (74, "upload_failed"),
         (137, "out_of_memory"),
         (99, "job_failed"),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shared.domain.errors import ConflictError
-from shared.domain.release import check_not_used, outcome_of, read_cleaning
+from shared.domain.release import check_not_at_work, check_not_used, outcome_of, read_cleaning
 from shared.domain.search import Search
-from shared.domain.states import Phase
+from shared.domain.states import AT_THE_DATABASE, Phase
 from tests.unit.domain.objects import search
 
 GONE = 'ELB_CLEAN {"removed_bytes":5,"left_bytes":0,"resident_bytes":0,"gone":true}'
@@ -72,6 +72,19 @@ def test_it_names_the_searches_that_use_the_database() -> None:
     assert all(f"job-{n:032x}" in raised.value.message for n in range(2))
 
 
+USING = {"configuring", "staging_db", "submitting", "creating", "submitted", "running"}
+
+
+@pytest.mark.proves("W6")
+@pytest.mark.parametrize("phase", Phase)
+def test_one_uses_it_from_when_it_counts_on_the_nodes_until_it_has_read_all(phase: Phase) -> None:
+    if phase.value not in USING:
+        check_not_used("db", searches(1, phase=phase))
+        return
+    with pytest.raises(ConflictError, match="database_in_use"):
+        check_not_used("db", searches(1, phase=phase))
+
+
 def test_of_many_it_names_some() -> None:
     with pytest.raises(ConflictError, match=r"25 active searches: .* and 5 more"):
         check_not_used("db", searches(25, phase=Phase.RUNNING))
@@ -80,3 +93,22 @@ def test_of_many_it_names_some() -> None:
 def test_others_do_not_matter() -> None:
     check_not_used("db", searches(2, phase=Phase.COMPLETED))
     check_not_used("other", searches(2, phase=Phase.RUNNING))
+
+
+class TestAnotherVersion:
+    @pytest.mark.parametrize("phase", sorted(AT_THE_DATABASE))
+    def test_not_while_searches_read_the_one_on_the_nodes(self, phase: Phase) -> None:
+        with pytest.raises(ConflictError, match="in the version that is on the nodes") as raised:
+            check_not_at_work("db", searches(2, phase=phase))
+        assert raised.value.code == "database_in_use"
+        assert len(raised.value.details) == 2
+
+    @pytest.mark.parametrize("phase", sorted(set(Phase) - AT_THE_DATABASE))
+    def test_others_wait_or_have_read_it(self, phase: Phase) -> None:
+        check_not_at_work("db", searches(2, phase=phase))
+
+    def test_a_search_is_not_in_the_way_of_its_own_warmup(self) -> None:
+        [own] = searches(1, phase=Phase.CONFIGURING)
+        check_not_at_work("db", [own], f"warmup-{own.job_id}")
+        with pytest.raises(ConflictError):
+            check_not_at_work("db", [own], "warmup-x")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.warm_failures import failure_of, given_up, subnet_of
+from shared.domain.warm_failures import failure_of, given_up, jobs_missing, subnet_of, with_role_warnings
 
 Json = dict[str, Any]
 
@@ -43,11 +43,56 @@ def test_role_and_firewall_have_different_advice() -> None:
     assert len(hints) == 2
 
 
+READER, PULL = (
+    {"role": role, "code": "not_allowed", "hint": f"az role assignment create --role '{role}'"}
+    for role in ("Storage Blob Data Reader", "AcrPull")
+)
+NO_IDENTITY = {"code": "no_kubelet_identity", "hint": "update the cluster to a managed identity"}
+
+
+@pytest.mark.parametrize(
+    ("code", "warnings", "added"),
+    [
+        ("storage_role_missing", [PULL, READER], [READER]),
+        ("image_pull_failed", [PULL, READER], [PULL]),
+        ("storage_role_missing", [NO_IDENTITY], [NO_IDENTITY]),
+        ("storage_role_missing", [], []),
+        ("storage_firewall", [PULL, READER, NO_IDENTITY], []),
+    ],
+)
+def test_a_role_that_could_not_be_assigned_is_named_where_it_is_the_cause(
+    code: str, warnings: list[Json], added: list[Json]
+) -> None:
+    error = with_role_warnings({"code": code, "hint": "advice"}, warnings)
+    assert error == {"code": code, "hint": "; ".join(["advice", *(warning["hint"] for warning in added)])}
+
+
+PLAN = {"layout": 2, "nodes": ["a", "b"], "source_version": "v1"}
+
+
+@pytest.mark.parametrize(
+    ("pods", "other", "missing"),
+    [
+        (2, {}, False),
+        (1, {}, True),
+        (0, {"shards": 0, "source_version": None}, True),
+        (1, {"shards": 1}, False),
+        (1, {"source_version": "v2"}, False),
+    ],
+)
+def test_jobs_of_this_plan_are_missing(pods: int, other: Json, missing: bool) -> None:
+    status = {"status": "loading", "pod_statuses": [{}] * pods, "shards": 2, "source_version": "v1"}
+    assert jobs_missing(status | other, PLAN) is missing
+
+
+def test_of_a_cluster_that_does_not_answer_no_job_is_known_to_be_missing() -> None:
+    assert jobs_missing({"status": "unknown"}, PLAN) is False
+
+
 @pytest.mark.parametrize(
     ("status", "seconds", "code"),
     [
-        ({"status": "cold"}, 2, None),
-        ({"status": "cold"}, 3, "warmup_removed"),
+        ({"status": "cold"}, 4000, None),
         ({"status": "stale", "lost_nodes": ["a"]}, 59, None),
         ({"status": "stale", "lost_nodes": ["a"]}, 60, "node_lost"),
         ({"status": "stale", "lost_nodes": []}, 60, "warmup_superseded"),

@@ -60,6 +60,7 @@ def one(log: str, phase: str = "Running", **fields: Any) -> WarmupStatus:
     return status([running(0, layout=1, **fields)], [pod_of(0, phase)], {0: log})
 
 
+@pytest.mark.proves("W3")
 class TestPhases:
     @pytest.mark.parametrize(
         ("log", "phase", "percent", "label"),
@@ -125,6 +126,7 @@ class TestPhases:
         assert after > before
 
 
+@pytest.mark.proves("W3")
 class TestLog:
     def test_the_last_marker_wins(self) -> None:
         log = (
@@ -171,13 +173,14 @@ class TestLog:
         assert parse_log("") == (None, "")
 
 
+@pytest.mark.proves("W3")
 class TestProgress:
     def test_one_of_two_done_is_half(self) -> None:
         found = status([warm(0), running(1)], [pod_of(1, "Pending")])
         assert (found.progress_pct, found.state) == (50, Warmth.LOADING)
 
     def test_jobs_that_are_not_made_yet_count(self) -> None:
-        found = status([warm(0, layout=10)])
+        found = status([warm(0, layout=10), running(1, layout=10)])
         assert (found.progress_pct, found.total_jobs, found.active_phase) == (10, 10, ShardPhase.WAITING)
         assert found.state is Warmth.LOADING
 
@@ -205,6 +208,7 @@ class TestProgress:
         assert status([warm(0, layout=1, deleting=True)]).state is Warmth.COLD
 
 
+@pytest.mark.proves("W3")
 class TestRemainingTime:
     def test_agrees_with_the_percent(self) -> None:
         jobs = [warm(0, layout=10), *(running(index, layout=10) for index in range(1, 10))]
@@ -270,11 +274,17 @@ class TestState:
             ([warm(0), warm(1)], frozenset({"n0"}), "v1", "node n1 is gone or not ready"),
             ([warm(0), warm(1)], frozenset(), None, "node n0, n1 is gone or not ready"),
             ([warm(0), running(1)], frozenset({"n0"}), "v1", "node n1 is gone or not ready"),
+            ([warm(1)], NODES, "v1", "Jobs of shards 0 are missing"),
+            ([warm(1, layout=4), warm(2, layout=4)], NODES, None, "Jobs of shards 0, 3 are missing"),
         ],
     )
     def test_stale(self, jobs: list[Json], nodes: frozenset[str], version: str | None, reason: str) -> None:
         found = status(jobs, nodes=nodes, version=version)
         assert (found.state, found.stale_reason) == (Warmth.STALE, reason)
+
+    def test_with_a_job_missing_it_loads_as_long_as_another_one_is_at_work(self) -> None:
+        assert status([warm(0, layout=3), running(1, layout=3)]).state is Warmth.LOADING
+        assert status([warm(0, layout=3), shard(1, FAILED, layout=3)]).state is Warmth.FAILED
 
     def test_shards_of_a_layout_that_was_replaced_do_not_count(self) -> None:
         old = [warm(index, layout=4, created=ago(hours=9)) for index in range(4)]
@@ -288,6 +298,7 @@ class TestState:
         assert (found.state, found.layout, found.total_jobs) == (Warmth.LOADING, 4, 4)
 
 
+@pytest.mark.proves("W3")
 class TestCases:
     """What was once shown wrongly, case by case."""
 
@@ -434,6 +445,7 @@ class TestResidency:
         assert status(jobs, nodes=nodes, residency=measured(0, 0)).state is state
 
 
+@pytest.mark.proves("W3")
 def test_as_the_api_shows_it() -> None:
     jobs = [warm(0, layout=3), running(1, layout=3), shard(2, FAILED, layout=3)]
     pods = [pod_of(0, "Succeeded"), pod_of(1), pod_of(2, "Failed")]

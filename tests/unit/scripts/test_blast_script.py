@@ -156,6 +156,34 @@ class TestBlast:
         assert storage.asked("PUT") == []
         assert storage.asked("POST") == [], "there is nothing to collect"
 
+    @pytest.mark.parametrize("found", ["v2", ""], ids=["another version", "no marker"])
+    def test_a_database_that_was_replaced_is_not_searched(
+        self, blast: Blast, storage: Storage, tmp_path: Path, found: str
+    ) -> None:
+        marker = tmp_path / ".warm-02-00"
+        if found:
+            marker.write_text(found)
+        done = blast(ELB_MARKER=str(marker), ELB_SOURCE_VERSION="v1")
+        assert done.returncode == 71
+        assert "not of version v1 any more" in done.stdout
+        assert "run:" not in done.stdout
+        assert storage.asked("PUT") == []
+
+    def test_one_of_the_right_version_is(self, blast: Blast, tmp_path: Path) -> None:
+        marker = tmp_path / ".warm-02-00"
+        marker.write_text("v1")
+        assert blast(ELB_MARKER=str(marker), ELB_SOURCE_VERSION="v1").returncode == 0
+
+    @pytest.mark.parametrize("end", [0, 2])
+    def test_what_was_found_while_it_was_replaced_is_not_uploaded(
+        self, blast: Blast, storage: Storage, tmp_path: Path, end: int
+    ) -> None:
+        marker, program = tmp_path / ".warm-02-00", tmp_path / "slow"
+        marker.write_text("v1")
+        executable(program, f'#!/bin/bash\nrm "{marker}"; touch result.out; exit {end}\n')
+        assert blast(command=[str(program)], ELB_MARKER=str(marker), ELB_SOURCE_VERSION="v1").returncode == 71
+        assert storage.asked("PUT") == []
+
     def test_a_program_that_is_not_there(self, blast: Blast) -> None:
         assert blast(command=["/nonexistent/blastn"]).returncode == 70
 

@@ -172,6 +172,15 @@ class TestWarm:
         assert node.run(ELB_SOURCE_VERSION="v2").returncode == 0
         assert (len(node.azcopy_calls), node.marker.read_text()) == (2, "v2")
 
+    def test_no_marker_of_before_outlives_its_files(self, node: Node) -> None:
+        """Of another shard or layout: its files may be among those that are overwritten, and searches go by it."""
+        node.run()
+        old, same = node.folder / ".warm-03-02", node.folder / ".warm-03-01"
+        old.write_text("v1")
+        same.write_text("v2")
+        assert node.run(ELB_SOURCE_VERSION="v2").returncode == 0
+        assert (old.exists(), same.read_text()) == (False, "v2")
+
     def test_a_file_that_was_lost_means_a_new_download(self, node: Node) -> None:
         node.run()
         (node.folder / "tiny.00.nsq").unlink()
