@@ -12,8 +12,8 @@ root=${ELB_ROOT:-/blast/blastdb}
 every=${ELB_PROBE_SECONDS:-60}
 limit=${ELB_PROBE_LIMIT_SECONDS:-15}
 page=$(getconf PAGESIZE)
-pause=
-trap '[[ -z $pause ]] || kill "$pause" 2>/dev/null; exit 0' TERM INT
+# Whatever is in the background, also when the signal comes before its number is known.
+trap 'kill $(jobs -p) 2>/dev/null; exit 0' TERM INT
 
 resident() { # resident BYTES ARGUMENTS-OF-VMTOUCH...: bytes of BYTES that are in memory
     local bytes=$1 pages
@@ -65,7 +65,6 @@ while true; do
     # One write for the whole line, so that who reads the log meanwhile gets no half of it.
     printf '{"at":"%s","seconds":%d.%03d,"databases":[%s]}\n' "$at" $(((${EPOCHREALTIME/./} - begun) / 1000000)) \
         $(((${EPOCHREALTIME/./} - begun) / 1000 % 1000)) "$found"
-    sleep "$every" &
-    pause=$!
-    wait "$pause"
+    sleep "$every" >/dev/null 2>&1 & # holds nobody's pipe open
+    wait $!
 done
