@@ -88,9 +88,8 @@ def _decide(search: Search) -> dict[str, Any]:
 
 def _plan(search: Search, database: Database, nodes: Sequence[NodeView], status: WarmupStatus) -> dict[str, Any]:
     """Whether a database that is not warm fits; what does not fit yet may do so when the other nodes have come."""
-    placed = {shard.shard: shard.node for shard in status.shards if shard.node}
     try:
-        plan = plan_warmup(search.database, database.shard_sizes(), nodes, placed, status.layout or None)
+        plan = plan_warmup(search.database, database.shard_sizes(), nodes, status.placed, status.layout or None)
     except PermanentError as error:
         ready, expected = _user_nodes(search, nodes)
         if error.code not in _MORE_NODES_MAY_DO or ready >= expected:

@@ -12,8 +12,8 @@ from shared.clients.kube import Kube
 from shared.clients.one_look import OneLook
 from shared.clients.provider import clients
 from shared.clients.residency import ensure_probe, read_residency
+from shared.clients.warm_cache import read_views
 from shared.clients.warmups import placement_of, read_warmup
-from shared.domain.capacity import planning_views, read_holding
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.incidents import Seen
 from shared.domain.manifests import APP_WARMUP, LAYOUT, SOURCE_VERSION
@@ -83,7 +83,7 @@ def plan_database_warmup(data: dict[str, Any]) -> dict[str, Any]:
 
 def _plan(data: dict[str, Any], cluster: ClusterRef) -> dict[str, Any]:
     database = load_database(clients().blobs(cluster.storage_account), data["database"])
-    kube = clients().kube(cluster)
+    kube = cast("Kube", OneLook(clients().kube(cluster)))
     residency = read_residency(kube)
     status = read_warmup(kube, database.name, database.source_version, residency)
     if placement_of(status) is not None and not data.get("force"):
@@ -91,9 +91,8 @@ def _plan(data: dict[str, Any], cluster: ClusterRef) -> dict[str, Any]:
     if status.is_of_another_version(database.source_version) and not data.get("force"):
         # A search that was revived is not in the way of its own warmup.
         check_not_at_work(database.name, clients().searches.unfinished(cluster.key), str(data.get("instance") or ""))
-    holdings = filter(None, map(read_holding, kube.jobs(f"app={APP_WARMUP}")))
-    nodes = planning_views(kube.nodes(), holdings, residency, database.name)
-    plan = plan_warmup(database.name, database.shard_sizes(), nodes, _placed(status), status.layout or None)
+    nodes = read_views(kube, database.name, residency)
+    plan = plan_warmup(database.name, database.shard_sizes(), nodes, status.placed, status.layout or None)
     chosen = {**plan.to_dict(), "source_version": database.source_version, "force": bool(data.get("force"))}
     return {**chosen, "again": _cooled(status), "history": history_key(cluster, database.name), "steps": STEPS}
 
@@ -104,10 +103,6 @@ def _cooled(status: WarmupStatus) -> list[int]:
     Those that go to another node need no mention: their Jobs do not serve.
     """
     return [s.shard for s in status.shards if s.residency and s.residency.is_resident is False]
-
-
-def _placed(status: WarmupStatus) -> dict[int, str]:
-    return {shard.shard: shard.node for shard in status.shards if shard.node}
 
 
 def end_warmup(data: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from shared.auth import Caller
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
+from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
 from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.domain.history import Event
@@ -22,7 +23,7 @@ from triggers.blueprint import http
 from triggers.jobs import find_own, submit
 from triggers.paging import read_event_cursor, read_limit, write_cursor
 from triggers.requests import Request, SubmitRequest, as_model, read_body, read_object
-from triggers.start import start_deletion, start_orchestration
+from triggers.start import start_deletion
 
 
 class CancelRequest(Request):

@@ -10,6 +10,7 @@ import azure.functions as func
 
 from shared.auth import Caller, Role
 from shared.clients.catalogue import check_database_name
+from shared.clients.known_clusters import known_clusters
 from shared.clients.operations import begin_operation
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
@@ -36,10 +37,7 @@ MONITOR_BUDGET_SECONDS = 5.0
 @endpoint
 def show_clusters(req: func.HttpRequest, caller: Caller) -> Reply:  # noqa: ARG001
     """Every cluster that a search was ever submitted to, and the default one; a late one is marked stale."""
-    found = {cluster.key: cluster for cluster in clients().clusters.known()}
-    default = clients().settings.cluster
-    if default is not None:
-        found.setdefault(default.key, default)
+    found = known_clusters()
     readings = {key: start_reading(cluster) for key, cluster in found.items()}
     end = time.monotonic() + MONITOR_BUDGET_SECONDS
     rows = [_row(_result(found[key], reading, end)) for key, reading in readings.items()]

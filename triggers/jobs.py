@@ -14,6 +14,7 @@ from shared.clients.counters import count
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.clients.recording import flush_counts, record_submit
+from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
 from shared.domain.callback import token_is_valid
 from shared.domain.errors import ConflictError, ForbiddenError, NotFoundError
@@ -28,7 +29,6 @@ from triggers.blueprint import http
 from triggers.freshness import refreshed
 from triggers.paging import read_cursor, read_filter, read_limit, write_cursor
 from triggers.requests import SubmitRequest, read_body
-from triggers.start import start_orchestration
 from triggers.submission import Submission
 from triggers.views import detail, list_item
 

@@ -16,7 +16,6 @@ from shared.domain.search import Search, fail
 from shared.domain.states import ON_THE_CLUSTER
 from shared.telemetry import log_event
 
-__all__ = ["start_deletion", "start_missing", "start_next_run", "start_orchestration"]
 REPEAT_TIME = timedelta(minutes=10)
 
 

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 
-from local.cluster.store import Change, Store
+from local.cluster.kinds import Kind
+from local.cluster.store import Change, Json, Store
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,12 @@ class Controller(ABC):
         """Have `key` reconciled soon."""
         self._queue[key] = None
         self._wake.set()
+
+    def enqueue_owners(self, obj: Json, kind: Kind) -> None:
+        """Have the owners of an object that are of this kind reconciled soon."""
+        for reference in obj["metadata"].get("ownerReferences") or []:
+            if reference["kind"] == kind.kind:
+                self.enqueue((obj["metadata"]["namespace"], reference["name"]))
 
     def enqueue_after(self, key: Key, seconds: float) -> None:
         """Have `key` reconciled in `seconds`; an earlier appointment for the key is kept."""

@@ -43,9 +43,7 @@ class DaemonSetController(Controller):
             for each in self.store.objects(DAEMON_SETS):
                 self.enqueue((each["metadata"]["namespace"], each["metadata"]["name"]))
         elif change.kind is PODS:
-            for reference in meta.get("ownerReferences") or []:
-                if reference["kind"] == DAEMON_SETS.kind:
-                    self.enqueue((meta["namespace"], reference["name"]))
+            self.enqueue_owners(change.obj, DAEMON_SETS)
 
     def reconcile(self, key: Key) -> None:
         """Make missing pods, delete superfluous and outdated ones, write the counts."""

@@ -46,9 +46,7 @@ class DeploymentController(Controller):
         if change.kind is DEPLOYMENTS and change.type != "DELETED":
             self.enqueue((meta["namespace"], meta["name"]))
         elif change.kind is PODS:
-            for reference in meta.get("ownerReferences") or []:
-                if reference["kind"] == DEPLOYMENTS.kind:
-                    self.enqueue((meta["namespace"], reference["name"]))
+            self.enqueue_owners(change.obj, DEPLOYMENTS)
 
     def reconcile(self, key: Key) -> None:
         """Delete outdated, ended and superfluous pods, make missing ones when these are gone, write the counts."""

@@ -151,9 +151,8 @@ def begin_release(
         return rules.begin_release(work, instance, database, now, gone, force=bool(data.get("force")))
 
     _change(cluster, database, begin)
-    orchestrations.start(
-        names.RELEASE_ORCHESTRATOR, joined or instance, data
-    )  # it may have died before it started what it claimed
+    # Also one that it joins: that may have died before it started what it claimed.
+    orchestrations.start(names.RELEASE_ORCHESTRATOR, joined or instance, data)
     return joined or instance
 
 

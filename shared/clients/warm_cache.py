@@ -118,15 +118,18 @@ def read_cache(kube: Kube) -> CacheReading:
     )
 
 
-def read_views(kube: Kube, database: str) -> list[NodeView]:
+def read_views(kube: Kube, database: str, residency: Residency | None = None) -> list[NodeView]:
     """The nodes with what other databases than this one hold there: what a plan of this one takes.
+
+    Args:
+        residency: what the caller has read of it already; None to read it.
 
     Raises:
         TransientError: the cluster did not answer.
     """
     jobs = kube.jobs(f"app={APP_WARMUP}")
     holdings = [holding for holding in map(read_holding, jobs) if holding is not None]
-    return planning_views(kube.nodes(), holdings, read_residency(kube), database)
+    return planning_views(kube.nodes(), holdings, read_residency(kube) if residency is None else residency, database)
 
 
 def _memory_used(kube: Kube) -> tuple[dict[str, int], str]:

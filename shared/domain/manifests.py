@@ -131,22 +131,23 @@ class BlastJob:
                 "backoffLimit": 3,
                 "activeDeadlineSeconds": self.deadline_seconds,
                 "ttlSecondsAfterFinished": self.ttl_seconds,
-                "podFailurePolicy": {
-                    "rules": [
-                        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                        {
-                            "action": "FailJob",
-                            "onExitCodes": {
-                                "containerName": "blast",
-                                "operator": "In",
-                                "values": list(OWN_EXIT_CODES),
-                            },
-                        },
-                    ]
-                },
+                "podFailurePolicy": failure_policy("blast", OWN_EXIT_CODES),
                 "template": {"metadata": {"labels": labels}, "spec": spec},
             },
         }
+
+
+def failure_policy(container: str, exit_codes: Sequence[int]) -> dict[str, Any]:
+    """A disruption is not a failure of the Job; an exit code that says "again is no use" ends it at once."""
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": container, "operator": "In", "values": list(exit_codes)},
+            },
+        ]
+    }
 
 
 def scripts_config_map(scripts: Mapping[str, str]) -> dict[str, Any]:

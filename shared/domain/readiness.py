@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.lifecycle import ClusterState, Lifecycle
-from shared.domain.schedule import PROBE_INTERVAL, PROBE_PATIENCE, SLOW_PROBE_INTERVAL
+from shared.domain.schedule import PROBE_INTERVAL, SLOW_PROBE_INTERVAL, probe_interval
 from shared.domain.times import parse_time
 
 WARM_PATIENCE = timedelta(minutes=15)
@@ -154,5 +154,5 @@ def good_for(lifecycle: Lifecycle, silent_since: datetime | None, now: datetime)
         silent_since: when a reading first failed, of those since the last success; None for one that succeeded.
     """
     if silent_since is not None:
-        return PROBE_INTERVAL if now - silent_since < PROBE_PATIENCE else SLOW_PROBE_INTERVAL
+        return probe_interval(silent_since, now)
     return SLOW_PROBE_INTERVAL if lifecycle is Lifecycle.NOT_FOUND else READ_AGAIN

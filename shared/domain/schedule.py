@@ -88,10 +88,9 @@ class ClusterRow:
     etag: str = ""
 
 
-def probe_interval(row: ClusterRow, now: datetime) -> float:
-    """Seconds between two looks at a cluster that does not answer."""
-    since = row.unreachable_since
-    return PROBE_INTERVAL if since is None or now - since < PROBE_PATIENCE else SLOW_PROBE_INTERVAL
+def probe_interval(silent_since: datetime, now: datetime) -> float:
+    """Seconds between two questions to a cluster that does not answer: every 10 s for 5 minutes, then every 60 s."""
+    return PROBE_INTERVAL if now - silent_since < PROBE_PATIENCE else SLOW_PROBE_INTERVAL
 
 
 def should_look(row: ClusterRow, window: float, now: datetime, *, follow_up: bool = False) -> bool:
@@ -110,7 +109,7 @@ def should_look(row: ClusterRow, window: float, now: datetime, *, follow_up: boo
         return True
     age = abs((now - row.observed_at).total_seconds())
     if row.unreachable_since is not None:
-        return age >= probe_interval(row, now)
+        return age >= probe_interval(row.unreachable_since, now)
     if age >= window:
         return True
     if not (follow_up or _is_woken(row, now)):

@@ -17,6 +17,7 @@ from shared.domain.manifests import (
     SCRIPTS_MOUNT,
     SOURCE_VERSION,
     PodSize,
+    failure_policy,
     host_path,
     literal,
     mount,
@@ -100,7 +101,7 @@ class WarmupJob:
             "spec": {
                 "backoffLimit": 1,
                 "activeDeadlineSeconds": self.deadline_seconds,
-                "podFailurePolicy": _failure_policy("warmup", FINAL_EXIT_CODES),
+                "podFailurePolicy": failure_policy("warmup", FINAL_EXIT_CODES),
                 "template": {
                     "metadata": {"labels": labels, "annotations": annotations},
                     "spec": pod_spec(self.node, container, host_path("DirectoryOrCreate")),
@@ -163,17 +164,4 @@ def _container(name: str, script: str, image: str, env: Mapping[str, str], size:
         "resources": size.resources(),
         "volumeMounts": [mount("blastdb", MOUNT), *scripts_mounts()],
         "securityContext": unprivileged(),
-    }
-
-
-def _failure_policy(container: str, exit_codes: Sequence[int]) -> dict[str, Any]:
-    """A disruption is not a failure of the Job; an exit code that says "again is no use" ends it at once."""
-    return {
-        "rules": [
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {"containerName": container, "operator": "In", "values": list(exit_codes)},
-            },
-        ]
     }

@@ -54,6 +54,11 @@ class WarmupStatus:
     stale_reason: str = ""
 
     @property
+    def placed(self) -> dict[int, str]:
+        """Shard -> the node that it lies on, or is on its way to: where a new plan leaves it."""
+        return {shard.shard: shard.node for shard in self.shards if shard.node}
+
+    @property
     def progress_pct(self) -> float:
         """Mean over the shards, one decimal."""
         return round(sum(s.percent for s in self.shards) / self.total_jobs, 1) if self.total_jobs else 0.0

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from shared.clients.orchestrations import DurableOrchestrations
+from shared.clients.starting import start_orchestration
 from shared.domain.errors import TransientError
 from shared.domain.search import Search, retried
 from shared.domain.states import Phase
@@ -26,7 +27,7 @@ from tests.activities.worlds import (
     ref,
 )
 from triggers import timers
-from triggers.start import start_deletion, start_orchestration
+from triggers.start import start_deletion
 from triggers.timers.verdicts import attend_to
 
 

@@ -15,6 +15,7 @@ import pytest
 from shared.clients.cluster_rows import Slots
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.search_payloads import STATE_CONTAINER
+from shared.clients.starting import start_orchestration
 from shared.domain.errors import ElbError, NotFoundError, TransientError
 from shared.domain.ids import new_job_id
 from shared.domain.search import ClusterRef, Search, retried
@@ -32,7 +33,7 @@ from tests.activities.worlds import (
     put_search,
 )
 from triggers import timers
-from triggers.start import start_missing, start_orchestration
+from triggers.start import start_missing
 from triggers.timers import discovery, turns, verdicts
 from triggers.timers import reconcile as reconciling
 from triggers.timers.reconcile import LEFT_OVER_BLOB, reconcile

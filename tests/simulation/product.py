@@ -23,6 +23,7 @@ from orchestrators.registry import ORCHESTRATORS
 from shared import responses
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import use
+from shared.clients.starting import start_orchestration
 from shared.config import read_settings
 from shared.domain import functions as names
 from shared.domain.callback import callback_token
@@ -38,7 +39,6 @@ from tests.simulation.cluster import JobPlan, SimulatedKube
 from tests.simulation.engine import VirtualEngine
 from tests.simulation.execution import Instance
 from triggers import freshness, jobs, timers
-from triggers.start import start_orchestration
 
 ACTIVITY_SECONDS = 0.02
 RECONCILE_SECONDS = 60.0

@@ -14,6 +14,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.clients.auto_warming import reconcile_cluster
+from shared.clients.known_clusters import known_clusters
 from shared.clients.orchestrations import DurableOrchestrations, Orchestrations
 from shared.clients.provider import clients
 from shared.clients.recording import timer_run
@@ -71,10 +72,7 @@ def _clusters() -> list[ClusterRef]:
 
     Rotated by the minute, so that clusters which take long do not keep the same others waiting at each turn.
     """
-    default = clients().settings.cluster
-    known = {default.key: default} if default is not None else {}
-    for cluster in (*clients().clusters.known(), *clients().preferences.clusters()):
-        known[cluster.key] = cluster
+    known = known_clusters() | {cluster.key: cluster for cluster in clients().preferences.clusters()}
     line = sorted(known.values(), key=lambda cluster: cluster.key)
     first = int(clients().now().timestamp() // 60) % max(len(line), 1)
     return line[first:] + line[:first]

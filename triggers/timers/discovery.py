@@ -8,8 +8,8 @@ from typing import Any
 import azure.functions as func
 
 from shared.clients.discovery import discover
+from shared.clients.known_clusters import known_clusters
 from shared.clients.orchestrations import DurableOrchestrations, Orchestrations
-from shared.clients.provider import clients
 from shared.clients.recording import timer_run
 from shared.domain.errors import ElbError
 from shared.domain.search import ClusterRef
@@ -41,14 +41,7 @@ def discover_everywhere(orchestrations: Orchestrations) -> dict[str, int]:
             log_event("discovery_failed", cluster=cluster.cluster_name, code=error.code, message=error.message)
             return None
 
-    asked = _clusters()
+    asked = list(known_clusters().values())
     with ThreadPoolExecutor(PARALLEL_CLUSTERS, thread_name_prefix="discover") as pool:
         found = list(pool.map(ask, asked))
     return {"clusters": len(asked), "found": sum(filter(None, found)), "failed": found.count(None)}
-
-
-def _clusters() -> list[ClusterRef]:
-    """Those that a search was ever submitted to, and the default one, where nobody may have submitted any yet."""
-    default = clients().settings.cluster
-    known = {default.key: default} if default is not None else {}
-    return list((known | {cluster.key: cluster for cluster in clients().clusters.known()}).values())

@@ -115,7 +115,7 @@ class TestUnreachable:
     )
     @pytest.mark.parametrize("follow_up", [False, True])
     def test_single_probes_whoever_asks_and_however_often(self, since: float, interval: float, follow_up: bool) -> None:
-        assert probe_interval(self.row(since=since, last=1), NOW) == interval
+        assert probe_interval(NOW - timedelta(seconds=since), NOW) == interval
         assert not should_look(self.row(since=since, last=interval - 0.01), 5, NOW, follow_up=follow_up)
         assert should_look(self.row(since=since, last=interval), 5, NOW, follow_up=follow_up)
 
