@@ -31,7 +31,7 @@ def test_a_job_and_its_pod_have_exact_times(raw: Raw, cluster: RunningCluster) -
     (pod,) = _times(cluster, "of=timed")["pods"].values()
     created, started, ended = (datetime.fromisoformat(pod[name]) for name in ("created", "started", "ended"))
     assert pod["job"] == "timed"
-    assert 0.3 <= (ended - started).total_seconds() < 5
+    assert 0.2 < (ended - started).total_seconds() < 5  # "started" is written a moment after the process was
     assert datetime.fromisoformat(end["created"]) <= created <= started
     assert 0 <= (datetime.fromisoformat(end["ended"]) - ended).total_seconds() < 1
     assert len({moment.microsecond for moment in (created, started, ended)}) > 1
