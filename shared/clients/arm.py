@@ -171,6 +171,10 @@ def _refuse(response: Any, what: str, role: str) -> None:
     if status == 409:
         message = _error_of(response).get("message") or "another operation is under way"
         raise ConflictError("cluster_busy", f"{what}: {message}", "wait for the operation that is under way")
+    said = _error_of(response)
+    if 400 <= status < 500 and status not in (408, 429) and said.get("code"):  # without one it was not ARM that spoke
+        message = f"Azure refused what was asked of {what} ({status} {said['code']}): {said.get('message') or ''}"
+        raise PermanentError("arm_refused", message, "see the cluster's activity log in the Azure Portal")
     if status >= 300:
         after = response.headers.get("Retry-After", "")
         raise TransientError(

@@ -86,6 +86,15 @@ class TestPower:
         contributor = "Azure Kubernetes Service Contributor Role"
         assert hints == [contributor, contributor, "Azure Kubernetes Service Cluster User Role", "Reader"]
 
+    def test_what_azure_will_not_do_is_not_asked_for_again(self, place: Place, arm: Arm, cluster: ClusterRef) -> None:
+        for ask in (arm.start, arm.stop):
+            place.arm_faults({"status": 400, "code": "QuotaExceeded", "message": "no cores are left"})
+            with place.arm.watching() as seen, pytest.raises(PermanentError) as caught:
+                ask(cluster)
+            assert (caught.value.code, len(seen)) == ("arm_refused", 1)
+            assert "QuotaExceeded" in caught.value.message
+            assert "no cores are left" in caught.value.message
+
 
 @pytest.mark.proves("C4")
 def test_a_look_that_is_repeated_anyway_is_one_request(place: Place, arm: Arm, cluster: ClusterRef) -> None:
