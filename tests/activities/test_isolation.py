@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import azure.functions as func
 import pytest
 
-from activities.results import merge_search_batch, publish_results
+from activities.publishing import publish_results
+from activities.results import merge_search_batch
 from shared import responses
-from shared.auth import OBJECT_ID_CLAIM
 from shared.clients.provider import use
+from shared.clients.uploads import incoming_blob
 from shared.config import read_settings
 from shared.domain.callback import callback_token
+from shared.domain.errors import StoredValueError
 from shared.domain.history import Event
+from shared.domain.ids import owner_key
+from shared.domain.results import QUERIES_CONTAINER
 from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.activities.fakes import World
+from tests.activities.route_table import OWNED, UPLOAD, call, person, principal
 from tests.activities.worlds import (
+    DB,
     ENVIRONMENT,
+    QUERY,
     Json,
     ago,
     job_id,
     put_database,
     put_finished_search,
+    put_search,
     ref,
 )
-from triggers import changes, jobs
+from triggers import jobs
 
+Route = tuple[str, str]
+SUBMIT: Route = ("POST", "api/blast/jobs")
+DETAIL: Route = ("GET", "api/blast/jobs/{id}")
+EVENTS: Route = ("GET", "api/blast/jobs/{id}/events")
+COMMIT: Route = ("POST", "api/blast/queries/uploads/{id}/commit")
+COMMITTED = "0" * 31 + "2"
+BOB, ANNA, OLGA = person("bob"), person("anna"), person("olga")
+each_route = pytest.mark.parametrize("route", OWNED, ids=" ".join)
 UNKNOWN = job_id(99)
-Route = Callable[..., func.HttpResponse]
-ROUTES: dict[str, tuple[Route, str, Json]] = {
-    "detail": (jobs.show_search, "GET", {}),
-    "results": (jobs.show_results, "GET", {}),
-    "download": (jobs.download_result, "GET", {}),
-    "events": (changes.show_events, "GET", {}),
-    "cancel": (changes.cancel_search, "POST", {"reason": "not mine"}),
-    "retry": (changes.retry_search, "POST", {}),
-    "clone": (changes.clone_search, "POST", {"title": "mine now"}),
-    "delete": (changes.delete_search, "DELETE", {}),
-}
-WITHOUT_CLIENT = ("results", "download", "events")
+ALIAS = "elb-anna"
+MALFORMED = ("..", "a/b", "a\\b", "%2e", "é", "a\n", "' or 1 eq 1", " ", "")
+CLIENTS = ("searches", "clusters", "preferences", "events", "stats", "rates", "arm", "store", "cluster", "durable")
 PHASES = [Phase.COMPLETED, Phase.RUNNING, Phase.FAILED, Phase.CANCELLED, Phase.DELETE_FAILED]
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The app behind the platform's sign-in, with a database."""
     signed_in = {"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True"}
     made = World(read_settings(ENVIRONMENT | signed_in))
@@ -67,24 +73,16 @@ def search(world: World, request: pytest.FixtureRequest) -> Search:
     merged = [merge_search_batch(ref(made, batch=batch)) for batch in range(2)]
     publish_results(ref(made, merged=merged))
     world.events.add(made.job_id, Event(ago(5), "submitted", "anna", "", 1))
+    world.searches.aliases[ALIAS] = made.job_id
     return world.searches.put(replace(made, phase=request.param))
 
 
-def principal(owner: str, *roles: str) -> dict[str, str]:
-    """The header that the platform puts on a signed-in request."""
-    claims = [{"typ": OBJECT_ID_CLAIM, "val": owner}, *({"typ": "roles", "val": role} for role in roles)]
-    text = json.dumps({"auth_typ": "aad", "claims": claims})
-    return {"X-MS-CLIENT-PRINCIPAL": base64.b64encode(text.encode()).decode()}
-
-
-def ask(world: World, route: str, headers: dict[str, str], job_id: str) -> tuple[int, bytes]:
-    """Call a route; the status and the body of the answer."""
-    function, method, body = ROUTES[route]
-    params = {"id": job_id, "name": "results.tsv"}
-    url = f"https://app/api/blast/jobs/{job_id}"
-    request = func.HttpRequest(method, url, headers=headers, route_params=params, body=json.dumps(body).encode())
-    answer = function(request, *(() if route in WITHOUT_CLIENT else (world.durable,)))
-    return answer.status_code, answer.get_body()
+def ask(
+    world: World, route: Route, headers: dict[str, str], job_id: str, body: Any = None, **params: str
+) -> tuple[int, bytes, dict[str, str]]:
+    """Call a route; status, body and headers of the answer."""
+    answer = call(world, route, headers, job_id, body, params)
+    return answer.status_code, answer.get_body(), dict(answer.headers)
 
 
 def kept(world: World) -> Json:
@@ -98,39 +96,173 @@ def kept(world: World) -> Json:
     }
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_somebody_else_finds_nothing_and_changes_nothing(world: World, search: Search, route: str) -> None:
-    before = kept(world)
-    bob = principal("bob")
-    found = ask(world, route, bob, search.job_id)
-    assert found == ask(world, route, bob, UNKNOWN)
-    assert found[0] == 404
-    assert json.loads(found[1])["error"]["code"] == "job_not_found"
-    assert kept(world) == before
-    assert not world.cluster.calls
+class Counted:
+    """A client that writes down what is asked of it."""
+
+    def __init__(self, inner: Any, calls: list[str]) -> None:
+        self._inner, self._calls = inner, calls
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if not callable(found):
+            return found
+
+        def counted(*args: Any, **more: Any) -> Any:
+            self._calls.append(f"{type(self._inner).__name__}.{name}")
+            return found(*args, **more)
+
+        return counted
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_nobody_at_all_is_not_even_told_that(world: World, search: Search, route: str) -> None:
-    before = kept(world)
-    assert ask(world, route, {}, search.job_id) == ask(world, route, {}, UNKNOWN)
-    assert ask(world, route, {}, search.job_id)[0] == 401
-    assert kept(world) == before
+def counting(world: World) -> list[str]:
+    """From now on, what is asked of the clients, in order."""
+    calls: list[str] = []
+    for name in (
+        "searches",
+        "clusters",
+        "preferences",
+        "events",
+        "stats",
+        "rates",
+        "arm",
+        "store",
+        "cluster",
+        "durable",
+    ):
+        setattr(world, name, Counted(getattr(world, name), calls))
+    return calls
 
 
-@pytest.mark.parametrize("who", [principal("anna"), principal("olga", "operator")], ids=["owner", "operator"])
-@pytest.mark.parametrize("route", ROUTES)
-def test_its_owner_and_an_operator_are_not_told_so(
-    world: World, search: Search, route: str, who: dict[str, str]
-) -> None:
-    """The test above can fail."""
-    status, _ = ask(world, route, who, search.job_id)
-    assert status in (200, 202, 409)
+@pytest.mark.proves("Q2")
+@each_route
+class TestSomebodyElse:
+    def test_finds_nothing_and_changes_nothing(self, world: World, search: Search, route: Route) -> None:
+        before = kept(world)
+        found = ask(world, route, BOB, search.job_id)
+        assert found == ask(world, route, BOB, UNKNOWN)
+        assert found[0] == 404
+        assert json.loads(found[1])["error"]["code"] == "job_not_found"
+        assert kept(world) == before
+        assert not world.cluster.calls
+
+    def test_finds_nothing_by_any_other_id(self, world: World, search: Search, route: Route) -> None:
+        missing = ask(world, route, BOB, UNKNOWN)
+        for other in (ALIAS, ALIAS.upper(), "job-", "x" * 100, "x" * 101, *MALFORMED):
+            assert ask(world, route, BOB, other) == missing
+
+    def test_is_told_the_same_whatever_is_sent(self, world: World, search: Search, route: Route) -> None:
+        for body in (b"", b"{", b"[]", {"reason": 1}, {"title": "mine"}, {"unknown": 1}, b"x" * 2_000_001):
+            assert ask(world, route, BOB, search.job_id, body) == ask(world, route, BOB, UNKNOWN, body)
+
+    def test_is_told_the_same_whatever_is_asked(self, world: World, search: Search, route: Route) -> None:
+        for name in ("limit", "cursor", "range", "query", "sort", "min_identity", "max_evalue", "job", "tail"):
+            for text in ("1", "-", "x", "", "é"):
+                found = ask(world, route, BOB, search.job_id, **{name: text})
+                assert found == ask(world, route, BOB, UNKNOWN, **{name: text})
+                assert found[0] == 404
+
+    def test_costs_what_a_search_costs_that_is_not_there(self, world: World, search: Search, route: Route) -> None:
+        """The same calls in the same order; ``tests/clients/test_owners.py`` has what the store makes of them."""
+        calls = counting(world)
+        ask(world, route, BOB, UNKNOWN)
+        of_unknown = calls.copy()
+        calls.clear()
+        ask(world, route, BOB, search.job_id)
+        assert calls == of_unknown == ["FakeSearchStore.find"]
+
+    def test_learns_nothing_from_a_row_that_cannot_be_read(self, world: World, search: Search, route: Route) -> None:
+        broken = StoredValueError("row_corrupted", "a column cannot be read", "set it right")
+        find = world.searches.find
+
+        def finding(any_id: str, owner: str | None = None) -> Search:
+            find(any_id, owner)
+            raise broken
+
+        world.searches.find = finding  # type: ignore[assignment,method-assign]
+        assert ask(world, route, BOB, search.job_id) == ask(world, route, BOB, UNKNOWN)
+        assert ask(world, route, ANNA, search.job_id)[0] == 500
+
+    def test_who_has_not_signed_in_is_not_even_told_that(self, world: World, search: Search, route: Route) -> None:
+        before, calls = kept(world), counting(world)
+        assert ask(world, route, {}, search.job_id) == ask(world, route, {}, UNKNOWN) == ask(world, route, {}, "é")
+        assert ask(world, route, {}, search.job_id)[0] == 401
+        assert kept(world) == before
+        assert calls == []
+
+    @pytest.mark.parametrize("who", [ANNA, OLGA], ids=["owner", "operator"])
+    @pytest.mark.parametrize("by", ["id", "alias"])
+    def test_its_owner_and_an_operator_are_not_told_so(
+        self, world: World, search: Search, route: Route, who: dict[str, str], by: str
+    ) -> None:
+        """The tests above can fail."""
+        assert ask(world, route, who, search.job_id if by == "id" else ALIAS)[0] in (200, 202, 409)
 
 
+@pytest.mark.proves("Q2")
 def test_a_name_like_the_owners_is_somebody_else(world: World, search: Search) -> None:
-    for owner in ("Anna", "anna ", "ann", "anna\n"):
-        assert ask(world, "detail", principal(owner), search.job_id)[0] == 404
+    for owner, status in (("Anna", 404), ("anna ", 404), ("ann", 404), ("anná", 404), ("anna\n", 401), ("anna\0", 401)):
+        assert ask(world, DETAIL, principal(owner), search.job_id)[0] == status
+
+
+@pytest.mark.proves("Q2")
+class TestUploads:
+    def test_another_s_cannot_be_told_from_none(self, world: World) -> None:
+        """Written, committed, or of nobody; a caller's folder is made of who they are, so nothing of others is read."""
+        for name in (UPLOAD, COMMITTED):
+            world.store.put(QUERIES_CONTAINER, incoming_blob("anna", name), QUERY, "text/plain")
+        before, calls, answers = None, counting(world), []
+        assert ask(world, COMMIT, ANNA, COMMITTED)[0] == 200
+        for upload in (UPLOAD, COMMITTED, "f" * 32):
+            before = dict(world.store.blobs)
+            calls.clear()
+            answers.append((ask(world, COMMIT, BOB, upload), calls.copy()))
+            assert dict(world.store.blobs) == before
+        assert answers[0] == answers[1] == answers[2]
+        assert answers[0][0][0] == 404
+        assert ask(world, COMMIT, BOB, "../x")[:2] == answers[0][0][:2]
+
+
+@pytest.mark.proves("Q2")
+class TestWhatABodyNames:
+    def submit(self, world: World, who: dict[str, str], key: str = "", **fields: Any) -> tuple[int, Json]:
+        """Submit a search; status and body of the answer."""
+        headers = who | ({"Idempotency-Key": key} if key else {})
+        status, body, _ = ask(world, SUBMIT, headers, "", {"program": "blastn", "database": DB} | fields)
+        return status, json.loads(body)
+
+    def test_a_query_that_another_has_uploaded(self, world: World) -> None:
+        status, content, _ = ask(world, ("POST", "api/blast/queries"), ANNA, "", QUERY)
+        uploaded = json.loads(content)["query_blob"]
+        assert status == 201
+        assert self.submit(world, ANNA, query_blob=uploaded)[0] == 202
+        calls, refusals = counting(world), []
+        theirs = f"uploads/{owner_key('bob')}/"
+        for blob in (uploaded, uploaded[:-1] + "0", f"{theirs}../{uploaded.removeprefix('uploads/')}", "x"):
+            calls.clear()
+            refusals.append((*self.submit(world, BOB, query_blob=blob), calls.copy()))
+        assert [refusal == refusals[0] for refusal in refusals] == [True] * 4
+        assert refusals[0][:1] == (422,)
+        assert refusals[0][1]["error"]["code"] == "query_not_found"
+
+    def test_the_stored_query_of_another_s_search(self, world: World) -> None:
+        search = put_search(world)
+        status, body = self.submit(world, BOB, query_blob=search.query["blob"])
+        assert (status, body["error"]["code"]) == (422, "query_not_found")
+
+    def test_the_key_of_another_s_submit_is_a_new_one(self, world: World) -> None:
+        anna = self.submit(world, ANNA, "run-7", query_fasta=QUERY.decode())
+        bob = self.submit(world, BOB, "run-7", query_fasta=QUERY.decode())
+        other = self.submit(world, OLGA, "run-7", query_fasta=">q\nACGTACGTAC")
+        assert [status for status, _ in (anna, bob, other)] == [202] * 3
+        assert len({body["job_id"] for _, body in (anna, bob, other)}) == 3
+        owners = [world.searches.find(body["job_id"]).owner for _, body in (anna, bob, other)]
+        assert owners == ["anna", "bob", "olga"]
+
+    def test_an_operator_s_clone_is_the_operator_s(self, world: World) -> None:
+        search = put_search(world, phase=Phase.FAILED)
+        status, body, _ = ask(world, ("POST", "api/blast/jobs/{id}/clone"), OLGA, search.job_id, {})
+        assert status == 202
+        assert ask(world, DETAIL, ANNA, json.loads(body)["job_id"])[0] == 404
 
 
 class TestList:

@@ -14,6 +14,7 @@ from shared.domain.errors import ForbiddenError, UnauthenticatedError
 
 EASYAUTH = read_settings({"AUTH_MODE": "easyauth", "WEBSITE_AUTH_ENABLED": "True"})
 DEV = read_settings({"AUTH_MODE": "dev", "ELB_DEV_USER": "ada@localhost"})
+NAME_ID_CLAIM = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
 CLAIM = {"typ": OBJECT_ID_CLAIM, "val": "oid-1"}
 
 
@@ -27,7 +28,48 @@ def claims(*pairs: tuple[str, Any], **fields: Any) -> dict[str, str]:
     return header({"auth_typ": "aad", "claims": found, **fields})
 
 
+def principal(*found: Any, auth_typ: Any = "aad") -> dict[str, str]:
+    """With these claims and no others."""
+    rows = [claim if isinstance(claim, dict) else {"typ": claim[0], "val": claim[1]} for claim in found]
+    return header({"auth_typ": auth_typ, "claims": rows})
+
+
+(VALUE,) = claims().values()
+
+
 class TestEasyAuth:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            principal((OBJECT_ID_CLAIM, "oid-1")),
+            principal(("oid", "oid-1")),
+            principal(("oid", "oid-1"), (OBJECT_ID_CLAIM, "oid-1")),
+            principal(("name", "Ada"), ("oid", "oid-1"), ("sub", "other"), (NAME_ID_CLAIM, "other")),
+        ],
+    )
+    def test_the_object_id_by_either_of_its_names(self, headers: dict[str, str]) -> None:
+        assert identify(headers, EASYAUTH).owner == "oid-1"
+
+    def test_as_the_platform_writes_it(self) -> None:
+        """With the usual mapping of claims (Microsoft Learn, "Work with user identities in Azure App Service")."""
+        role = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
+        email = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
+        found = [
+            ("aud", "0f0f"),
+            ("iss", "https://login.microsoftonline.com/8f9d/v2.0"),
+            (email, "ada@example.org"),
+            ("groups", "g1"),
+            ("groups", "g2"),
+            ("name", "Ada"),
+            (OBJECT_ID_CLAIM, "oid-1"),
+            ("preferred_username", "ada@example.org"),
+            (role, "operator"),
+            (NAME_ID_CLAIM, "pairwise"),
+        ]
+        rows = [{"typ": kind, "val": value} for kind, value in found]
+        caller = identify(header({"auth_typ": "aad", "claims": rows, "name_typ": email, "role_typ": role}), EASYAUTH)
+        assert (caller.owner, caller.name, caller.is_operator) == ("oid-1", "Ada", True)
+
     def test_the_object_id_is_the_owner(self) -> None:
         caller = identify(claims(("name", "Ada"), ("preferred_username", "ada@x")), EASYAUTH)
         assert (caller.owner, caller.name, caller.roles) == ("oid-1", "Ada", frozenset({Role.USER}))
@@ -79,17 +121,30 @@ class TestEasyAuth:
             header(None),
             header(1),
             header({}),
-            header({"claims": None}),
-            header({"claims": "x"}),
-            header({"claims": []}),
-            header({"claims": [1]}),
-            header({"claims": [{"typ": OBJECT_ID_CLAIM}]}),
-            header({"claims": [{"val": "oid-1"}]}),
-            header({"claims": [{"typ": OBJECT_ID_CLAIM, "val": ""}]}),
-            header({"claims": [{"typ": OBJECT_ID_CLAIM, "val": None}]}),
-            header({"claims": [{"typ": OBJECT_ID_CLAIM, "val": ["oid-1"]}]}),
-            header({"claims": [{"typ": "oid", "val": "oid-1"}]}),
-            header({"claims": [{"typ": "name", "val": "Ada"}, {"typ": "roles", "val": "operator"}]}),
+            header({"auth_typ": "aad", "claims": None}),
+            header({"auth_typ": "aad", "claims": "x"}),
+            principal(),
+            header({"auth_typ": "aad", "claims": [1]}),
+            principal({"typ": OBJECT_ID_CLAIM}),
+            principal({"val": "oid-1"}),
+            principal((OBJECT_ID_CLAIM, "")),
+            principal((OBJECT_ID_CLAIM, None)),
+            principal((OBJECT_ID_CLAIM, "oid-1\n")),
+            principal((OBJECT_ID_CLAIM, "oid-1\ud800")),
+            principal((OBJECT_ID_CLAIM, ["oid-1"])),
+            principal(("OID", "oid-1")),
+            principal((["oid"], "oid-1")),
+            principal(("sub", "oid-1")),
+            principal((NAME_ID_CLAIM, "oid-1")),
+            principal(("name", "Ada"), ("roles", "operator")),
+            principal(("oid", "oid-1"), (OBJECT_ID_CLAIM, "oid-2")),
+            principal(("oid", ""), (OBJECT_ID_CLAIM, "oid-1")),
+            principal((OBJECT_ID_CLAIM, "oid-2"), (OBJECT_ID_CLAIM, "oid-1")),
+            header({"claims": [CLAIM]}),
+            *[principal(("oid", "oid-1"), auth_typ=kind) for kind in ("google", "aad2", "AAD", "", None, ["aad"])],
+            {"X-MS-CLIENT-PRINCIPAL": VALUE, "x-ms-client-principal": VALUE},
+            {"X-MS-CLIENT-PRINCIPAL": f"{VALUE}, {VALUE}"},
+            {"X-MS-CLIENT-PRINCIPAL": f" {VALUE}"},
         ],
     )
     @pytest.mark.proves("Q1")
@@ -134,6 +189,7 @@ class TestDev:
             {"X-Forwarded-Host": "localhost"},
             {"Host": "example.org", "X-Forwarded-Host": "localhost"},
             claims(),
+            {"Host": "localhost", "host": "localhost"},
         ],
     )
     @pytest.mark.proves("Q1")
