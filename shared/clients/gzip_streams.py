@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from shared.domain.errors import PermanentError
 
-MOST_BYTES = 4 << 20
+MOST_BYTES = 1 << 20
 """Bytes that come out at once: a block of a stream may unpack to a thousand times its length."""
+_FED_BYTES = 1 << 16
+"""Bytes that go in at once: zlib copies what it leaves of them."""
 
 
 def gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -23,7 +25,7 @@ def gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
     began = False
     try:
-        for block in blocks:
+        for block in _cut(blocks):
             data, more = block, False
             while data or more:
                 if unpack.eof:
@@ -37,3 +39,9 @@ def gunzip(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
         raise PermanentError("results_invalid", f"{name} is not valid gzip: {error}", "retry the search") from error
     if not began or not unpack.eof:
         raise PermanentError("results_invalid", f"{name} ends too early", "retry the search")
+
+
+def _cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for start in range(0, len(block), _FED_BYTES):
+            yield block[start : start + _FED_BYTES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from shared.domain.errors import InvalidInputError, PermanentError
+from shared.domain.fasta_parts import iter_parts
 
 
 def split_batches(lengths: Sequence[int], batch_length: int) -> tuple[range, ...]:
@@ -45,13 +46,28 @@ def split_batches(lengths: Sequence[int], batch_length: int) -> tuple[range, ...
     return tuple(batches)
 
 
-def batch_chunks(lines: Iterable[bytes], batches: Sequence[range]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a FASTA file, each with the index of its batch, without holding a sequence.
+def count_batches(lengths: Iterable[int], batch_length: int) -> int:
+    """How many batches `split_batches` would make: of a million sequences without a million ranges.
+
+    Args:
+        lengths, batch_length: as there; the length is at least 1.
+    """
+    batches, total = 0, 0
+    for length in lengths:
+        if not batches or total + length > batch_length:
+            batches += 1
+            total = 0
+        total += length
+    return batches
+
+
+def batch_chunks(blocks: Iterable[bytes], batches: Sequence[range]) -> Iterator[tuple[int, bytes]]:
+    """Yield the text of a FASTA file, each piece with the index of its batch, without holding a sequence.
 
     Blank lines are left out and every line ends with one newline; nothing else is changed.
 
     Args:
-        lines: the lines of a FASTA file that `shared.domain.fasta.scan_fasta` accepted.
+        blocks: the text, in pieces of any size, of a file that `shared.domain.fasta.scan_fasta` accepted.
         batches: what `split_batches` made of that file's lengths.
 
     Raises:
@@ -59,22 +75,24 @@ def batch_chunks(lines: Iterable[bytes], batches: Sequence[range]) -> Iterator[t
     """
     ends = [batch.stop for batch in batches]
     position, index = -1, 0
-    for line in lines:
-        text = line.rstrip()
-        if not text:
-            continue
-        if text.startswith(b">"):
+    for part in iter_parts(blocks):
+        text = part.clean_body()
+        if part.header is not None:
             position += 1
             if index < len(ends) and position >= ends[index]:
                 index += 1
+            text = b">" + part.header.rstrip() + b"\n" + text
+        if not text:
+            continue
         if position < 0 or index >= len(ends):
-            raise _queries_changed()
-        yield index, text + b"\n"
+            raise queries_changed()
+        yield index, text
     if position + 1 != (ends[-1] if ends else 0):
-        raise _queries_changed()
+        raise queries_changed()
 
 
-def _queries_changed() -> PermanentError:
+def queries_changed() -> PermanentError:
+    """The error of a query file that is not the one that was submitted."""
     return PermanentError(
         "queries_changed",
         "the query file does not have the sequences that the batches were planned for",

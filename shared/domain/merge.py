@@ -10,11 +10,15 @@ The rules are those of ``docs/`` on sharded searches: `shared.domain.ranking` ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from shared.domain.merge_tabular import closing_line, merge_tabular, queries_in_closing_line
 from shared.domain.merge_xml import concatenate_xml, merge_xml
 from shared.domain.outfmt import OutputFormat, OutputKind
 from shared.domain.ranking import MergeSummary
+from shared.domain.whole_formats import with_name
+
+_CUT_BYTES: Final = 1 << 16
 
 __all__ = ["MergeSummary", "concatenate_batches", "merge_batch", "split_lines"]
 
@@ -26,6 +30,8 @@ def merge_batch(
     max_target_seqs: int,
     *,
     database: str,
+    searched: str = "",
+    full_evalues: bool = False,
     summary: MergeSummary | None = None,
 ) -> Iterator[bytes]:
     """Merge the outputs of all shards for one batch.
@@ -36,6 +42,9 @@ def merge_batch(
         shards: the lines of each shard's output, with or without line ends, in the order of the shards.
         max_target_seqs: most subjects per query, as given to BLAST.
         database: the database's name, which formats 5 and 7 print in place of a shard's alias.
+        searched: what the Job of the only shard took for the database; only used in the formats that are not merged.
+        full_evalues: rows may have the E-value with all digits behind their other columns. A piece that an older
+            version asked for has not, and neither has one of a Job whose image lacks blast_formatter.
         summary: is counted up while the merge is read.
 
     Yields:
@@ -45,9 +54,12 @@ def merge_batch(
         PermanentError: ``results_invalid``, while iterating, for a piece that BLAST did not write for this batch.
     """
     counts = MergeSummary() if summary is None else summary
+    if not fmt.is_mergeable:
+        counts.queries += len(query_ids)
+        return with_name(fmt, shards[0], searched, database)
     if fmt.kind is OutputKind.XML:
         return merge_xml(query_ids, shards, max_target_seqs, database, counts)
-    return merge_tabular(fmt, query_ids, shards, max_target_seqs, database, counts)
+    return merge_tabular(fmt, query_ids, shards, max_target_seqs, database, counts, full_evalues=full_evalues)
 
 
 def concatenate_batches(fmt: OutputFormat, batches: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
@@ -67,15 +79,18 @@ def concatenate_batches(fmt: OutputFormat, batches: Iterable[Iterable[bytes]]) -
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut pieces of any size into lines, with their line ends; holds one line and one piece."""
+    """Cut pieces of any size into lines, with their line ends; holds one piece, and one line or the lines of 64 KiB."""
     rest: list[bytes] = []
     for chunk in chunks:
-        *lines, last = chunk.split(b"\n")
-        for line in lines:
-            yield b"".join((*rest, line, b"\n"))
-            rest.clear()
-        if last:
-            rest.append(last)
+        for start in range(0, len(chunk), _CUT_BYTES):
+            *lines, last = chunk[start : start + _CUT_BYTES].split(b"\n")
+            if lines and rest:
+                lines[0] = b"".join((*rest, lines[0]))
+                rest.clear()
+            for line in lines:
+                yield line + b"\n"
+            if last:
+                rest.append(last)
     if rest:
         yield b"".join(rest)
 

@@ -1,6 +1,7 @@
 """Merging the formats with one row per HSP: 6, 7 and 10. Called by `shared.domain.merge` only.
 
-A shard's rows have the user's columns and behind them the columns that the merge needs (`OutputFormat.shard_columns`).
+A shard's rows have the user's columns, behind them the columns that the merge needs (`OutputFormat.shard_columns`), and
+where tables show too few digits to order by, a last one with the whole E-value (``blast.sh``).
 Subjects are told apart by their id: rows of one subject follow each other, and ids are unique in a database (as
 ``makeblastdb -parse_seqids`` and NCBI's own databases have it).
 """
@@ -9,89 +10,124 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.errors import PermanentError
 from shared.domain.fasta import query_id
+from shared.domain.held import Held
 from shared.domain.outfmt import SHARD_DELIMITER, OutputFormat, OutputKind
 from shared.domain.ranking import MergeSummary, Subject, next_line, ranked, results_invalid
 
+_DELIMITER: Final = SHARD_DELIMITER.encode()
 _HITS_FOUND: Final = re.compile(rb"# (\d+) hits found")
 _PROCESSED: Final = re.compile(rb"# BLAST processed (\d+) queries")
+_ROWS_AT_ONCE: Final = 256
+"""Rows of a subject that are put together as one piece."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One HSP: the position of its query in the batch, its subject's id, its keys, and what the user sees of it."""
+class _Columns:
+    """What a row has where, and the batch's queries; made once per batch."""
 
-    query: int
-    subject: bytes
-    evalue: float
-    score: float
-    text: bytes
-
-
-class _RowParser:
-    """Takes the rows of all shards apart; made once per batch."""
-
-    def __init__(self, fmt: OutputFormat, query_ids: Sequence[str]) -> None:
+    def __init__(self, fmt: OutputFormat, query_ids: Sequence[str], *, full_evalues: bool) -> None:
         columns = fmt.shard_columns
-        self._width = len(columns)
-        self._query, self._subject, self._evalue, self._score = (
+        self.width = len(columns)
+        self.widths = range(self.width, self.width + (2 if full_evalues else 1))
+        self.query, self.subject, self.evalue, self.score = (
             columns.index(name) for name in ("qseqid", "sseqid", "evalue", "score")
         )
-        self._shown = len(fmt.columns)
-        self._delimiter = fmt.delimiter.encode()
-        self._position = {name.encode(): position for position, name in enumerate(query_ids)}
-
-    def parse(self, line: bytes, shard: int) -> _Row:
-        fields = line.split(SHARD_DELIMITER.encode())
-        if len(fields) != self._width:
-            raise results_invalid(shard, f"a row has {len(fields)} columns instead of {self._width}")
-        position = self._position.get(fields[self._query])
-        if position is None:
-            raise results_invalid(shard, "a row has a query id that is not in the batch")
-        try:
-            evalue, score = float(fields[self._evalue]), float(fields[self._score])
-        except ValueError:
-            raise results_invalid(shard, "a row's E-value or score is not a number") from None
-        if math.isnan(evalue) or math.isnan(score):
-            raise results_invalid(shard, "a row's E-value or score is not a number")
-        text = self._delimiter.join(fields[: self._shown]) + b"\n"
-        return _Row(position, fields[self._subject], evalue, score, text)
+        self.shown = slice(len(fmt.columns))
+        self.delimiter = fmt.delimiter.encode()
+        self.names = [name.encode() for name in query_ids]
+        self.position = {name: position for position, name in enumerate(self.names)}
 
 
-class _Rows:
-    """The rows of one shard in formats 6 and 10, read one subject ahead at most."""
+class _Shard(ABC):
+    """The rows of one shard, read one ahead at most; queries must be asked for in the order of the batch."""
 
-    def __init__(self, lines: Iterable[bytes], parser: _RowParser, shard: int) -> None:
+    is_block = False
+    """What is read of a query has no rows of another one."""
+
+    def __init__(self, lines: Iterable[bytes], columns: _Columns, shard: int) -> None:
         self.shard = shard
         self._lines = iter(lines)
-        self._parser = parser
-        self._next = self._read()
+        self._columns = columns
+        self._next: list[bytes] | None = None
+
+    @abstractmethod
+    def _read(self) -> list[bytes] | None:
+        """The fields of the next row; None at the end of the shard's or, in format 7, of the query's rows."""
+
+    def _check_query(self, fields: list[bytes], query: int) -> None:
+        """Refuse a row that may not follow the rows of a query."""
+        position = self._columns.position.get(fields[self._columns.query])
+        if position is None:
+            raise results_invalid(self.shard, "a row has a query id that is not in the batch")
+        if position < query or self.is_block:
+            raise results_invalid(self.shard, "rows are not in the order of the queries")
 
     def subjects(self, query: int) -> Iterator[Subject]:
-        """The subjects of one query; queries must be asked for in the order of the batch."""
-        return _by_subject(self._rows_of(query))
+        """The subjects of one query."""
+        names, subjects, name = self._columns.query, self._columns.subject, self._columns.names[query]
+        shown, delimiter = self._columns.shown, self._columns.delimiter
+        fields = self._next
+        while fields is not None and fields[names] == name:
+            subject, as_printed = fields[subjects], len(fields) == self._columns.width
+            best, score = self._keys(fields)
+            texts, held, hsps = [delimiter.join(fields[shown])], None, 1
+            while (fields := self._read()) is not None and fields[subjects] == subject and fields[names] == name:
+                evalue, _ = self._keys(fields)
+                if evalue < best:
+                    best = evalue
+                texts.append(delimiter.join(fields[shown]))
+                hsps += 1
+                if len(texts) == _ROWS_AT_ONCE:
+                    held = held or Held()
+                    held.add(_ended(texts))
+                    texts.clear()
+            if held is not None:
+                held.add(_ended(texts))
+            self._next = fields
+            yield Subject(best, score, held or (_ended(texts),), hsps, as_printed)
+        if fields is not None:
+            self._check_query(fields, query)
+
+    def _keys(self, fields: list[bytes]) -> tuple[float, float]:
+        """E-value and score."""
+        columns = self._columns
+        try:
+            evalue = float(fields[columns.evalue if len(fields) == columns.width else -1])
+            score = float(fields[columns.score])
+        except ValueError:
+            raise results_invalid(self.shard, "a row's E-value or score is not a number") from None
+        if not evalue + score < math.inf:  # NaN too
+            raise results_invalid(self.shard, "a row's E-value or score is not a number")
+        return evalue, score
+
+    def _fields(self, line: bytes) -> list[bytes]:
+        fields = line.rstrip(b"\r\n").split(_DELIMITER)
+        if len(fields) not in self._columns.widths:
+            raise results_invalid(self.shard, f"a row has {len(fields)} columns instead of {self._columns.width}")
+        return fields
+
+
+class _Rows(_Shard):
+    """Formats 6 and 10: rows and nothing else."""
+
+    def __init__(self, lines: Iterable[bytes], columns: _Columns, shard: int) -> None:
+        super().__init__(lines, columns, shard)
+        self._next = self._read()
 
     def end(self) -> None:
         """Check that nothing is left."""
         if self._next is not None:
             raise results_invalid(self.shard, "rows are not in the order of the queries")
 
-    def _rows_of(self, query: int) -> Iterator[_Row]:
-        while self._next is not None and self._next.query <= query:
-            row = self._next
-            if row.query < query:
-                raise results_invalid(self.shard, "rows are not in the order of the queries")
-            self._next = self._read()
-            yield row
-
-    def _read(self) -> _Row | None:
+    def _read(self) -> list[bytes] | None:
         line = next(self._lines, None)
-        return None if line is None else self._parser.parse(line.rstrip(b"\r\n"), self.shard)
+        return None if line is None else self._fields(line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +137,14 @@ class _Heading:
     program: bytes
     query: bytes
     fields: bytes | None
-    rows: int
 
 
-class _CommentedRows:
-    """The blocks of one shard in format 7: `heading`, then `subjects`, for each query of the batch in order."""
+class _CommentedRows(_Shard):
+    """Format 7: `heading`, then `subjects`, for each query of the batch in order."""
 
-    def __init__(self, lines: Iterable[bytes], parser: _RowParser, shard: int) -> None:
-        self.shard = shard
-        self._lines = iter(lines)
-        self._parser = parser
-        self._rows = 0
+    is_block = True
+    _rows = 0
+    """Rows of this query that are still to come."""
 
     def heading(self, query_name: str) -> _Heading:
         """Read a block up to its first row."""
@@ -128,11 +161,8 @@ class _CommentedRows:
         if not program.startswith(b"# ") or hits is None:
             raise results_invalid(self.shard, "its comment lines are not those of format 7")
         self._rows = int(hits.group(1))
-        return _Heading(program, query, fields, self._rows)
-
-    def subjects(self, query: int) -> Iterator[Subject]:
-        """The subjects of the block whose heading was read last."""
-        return _by_subject(self._rows_of(query))
+        self._next = self._read()
+        return _Heading(program, query, fields)
 
     def end(self, queries: int) -> None:
         """Check the closing line and that nothing follows it."""
@@ -140,12 +170,11 @@ class _CommentedRows:
         if processed is None or int(processed.group(1)) != queries or next(self._lines, None) is not None:
             raise results_invalid(self.shard, f"it does not end with '# BLAST processed {queries} queries'")
 
-    def _rows_of(self, query: int) -> Iterator[_Row]:
-        for _ in range(self._rows):
-            row = self._parser.parse(self._line(), self.shard)
-            if row.query != query:
-                raise results_invalid(self.shard, "rows are not in the order of the queries")
-            yield row
+    def _read(self) -> list[bytes] | None:
+        if not self._rows:
+            return None
+        self._rows -= 1
+        return self._fields(self._line())
 
     def _comment(self, start: bytes) -> bytes:
         line = self._line()
@@ -164,13 +193,15 @@ def merge_tabular(
     max_target_seqs: int,
     database: str,
     summary: MergeSummary,
+    *,
+    full_evalues: bool,
 ) -> Iterator[bytes]:
     """Merge one batch; arguments as `shared.domain.merge.merge_batch`."""
-    parser = _RowParser(fmt, query_ids)
+    columns = _Columns(fmt, query_ids, full_evalues=full_evalues)
     if fmt.kind is OutputKind.TABULAR_WITH_COMMENTS:
-        blocks = [_CommentedRows(lines, parser, shard) for shard, lines in enumerate(shards)]
+        blocks = [_CommentedRows(lines, columns, shard) for shard, lines in enumerate(shards)]
         return _merge_commented(fmt, query_ids, blocks, max_target_seqs, database, summary)
-    rows = [_Rows(lines, parser, shard) for shard, lines in enumerate(shards)]
+    rows = [_Rows(lines, columns, shard) for shard, lines in enumerate(shards)]
     return _merge_rows(len(query_ids), rows, max_target_seqs, summary)
 
 
@@ -192,15 +223,18 @@ def _merge_commented(
 ) -> Iterator[bytes]:
     for position, name in enumerate(query_ids):
         headings = [shard.heading(name) for shard in shards]
-        subjects = list(ranked([shard.subjects(position) for shard in shards], limit, summary))
+        held, hits = Held(), 0  # the number of rows stands above them
+        for subject in ranked([shard.subjects(position) for shard in shards], limit, summary):
+            hits += subject.hsps
+            for chunk in subject.chunks:
+                held.add(chunk)
         yield headings[0].program + b"\n" + headings[0].query + b"\n"
         yield f"# Database: {database}\n".encode()
         fields = next((heading.fields for heading in headings if heading.fields), None)
         if fields is not None:
             yield _without_extra_fields(fields, len(fmt.extra_columns)) + b"\n"
-        yield b"# %d hits found\n" % sum(subject.hsps for subject in subjects)
-        for subject in subjects:
-            yield from subject.chunks
+        yield b"# %d hits found\n" % hits
+        yield from held
     for shard in shards:
         shard.end(len(query_ids))
     yield closing_line(len(query_ids))
@@ -227,15 +261,5 @@ def queries_in_closing_line(line: bytes) -> int:
     return int(processed.group(1))
 
 
-def _by_subject(rows: Iterator[_Row]) -> Iterator[Subject]:
-    """Put the consecutive rows of one subject together."""
-    first: _Row | None = None
-    texts: list[bytes] = []
-    for row in rows:
-        if first is not None and row.subject != first.subject:
-            yield Subject(first.evalue, first.score, tuple(texts), len(texts))
-            first, texts = None, []
-        first = first or row
-        texts.append(row.text)
-    if first is not None:
-        yield Subject(first.evalue, first.score, tuple(texts), len(texts))
+def _ended(texts: Sequence[bytes]) -> bytes:
+    return b"\n".join([*texts, b""])

@@ -1,12 +1,14 @@
 """Merging XML (format 5). Called by `shared.domain.merge` only.
 
 BLAST writes one element per line in a fixed layout, so lines are enough: nothing is parsed that is not needed, text is
-passed on byte for byte, and memory holds one query's hits of each shard at most. What is renumbered: ``Hit_num`` within
-a query, and, where batches are put together, ``Iteration_iter-num`` and ``Query_<n>``, which BLAST counts per file.
+passed on byte for byte, and memory holds one hit of each shard at most, a large one in a file. What is renumbered:
+``Hit_num`` within a query, and, where batches are put together, ``Iteration_iter-num`` and ``Query_<n>``, which BLAST
+counts per file.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -14,6 +16,7 @@ from xml.sax.saxutils import escape, unescape
 
 from shared.domain.errors import PermanentError
 from shared.domain.fasta import query_id
+from shared.domain.held import Held
 from shared.domain.ranking import MergeSummary, Subject, next_line, ranked, results_invalid
 
 _ITERATION: Final = b"<Iteration>"
@@ -23,9 +26,11 @@ _ENTITIES: Final = {"&quot;": '"', "&apos;": "'"}
 
 _DATABASE: Final = re.compile(rb"(\s*<BlastOutput_db>).*(</BlastOutput_db>)")
 _QUERY_DEF: Final = re.compile(rb"\s*<Iteration_query-def>(.*)</Iteration_query-def>")
-_HIT_NUMBER: Final = re.compile(rb"(\s*<Hit_num>)\d+(</Hit_num>)")
-_EVALUE: Final = re.compile(rb"\s*<Hsp_evalue>(.*)</Hsp_evalue>")
-_SCORE: Final = re.compile(rb"\s*<Hsp_score>(.*)</Hsp_score>")
+_HIT_NUMBER: Final = re.compile(rb"  <Hit_num>\d+</Hit_num>")
+_ORDINAL_ID: Final = b"  <Hit_id>gnl|BL_ORD_ID|"
+_HSP: Final = b"    <Hsp>"
+_EVALUE: Final = b"      <Hsp_evalue>"
+_SCORE: Final = b"      <Hsp_score>"
 _SUM: Final = re.compile(rb"(\s*<Statistics_db-(?:num|len)>)(\d+)(</Statistics_db-(?:num|len)>)")
 _ITERATION_NUMBER: Final = re.compile(rb"(\s*<Iteration_iter-num>)\d+(</Iteration_iter-num>)")
 _QUERY_NUMBER: Final = re.compile(rb"(\s*<Iteration_query-ID>Query_)\d+(</Iteration_query-ID>)")
@@ -62,14 +67,14 @@ class _Iterations:
         self._hits_open = line == b"<Iteration_hits>"
         return lines if self._hits_open else [*lines[:-1], b"<Iteration_hits>"]
 
-    def subjects(self) -> Iterator[Subject]:
-        """The hits of the query whose opening was read last."""
+    def subjects(self, summary: MergeSummary) -> Iterator[Subject]:
+        """The hits of the query whose opening was read last, without their first two lines, which have the number."""
         while self._hits_open:
             line = self._line()
             if line == b"</Iteration_hits>":
                 self._hits_open = False
-            elif line == b"<Hit>":
-                yield self._subject([line, *self._until(b"</Hit>")])
+            elif line == b"<Hit>" and _HIT_NUMBER.fullmatch(self._line()):
+                yield self._subject(summary)
             elif line:
                 raise results_invalid(self.shard, "its XML is not laid out as BLAST's")
 
@@ -87,13 +92,26 @@ class _Iterations:
             raise results_invalid(self.shard, "something follows the end of its XML")
         return lines + [line.rstrip(b"\r\n") for line in rest]
 
-    def _subject(self, lines: list[bytes]) -> Subject:
-        evalue = next((found.group(1) for line in lines if (found := _EVALUE.fullmatch(line))), b"")
-        score = next((found.group(1) for line in lines if (found := _SCORE.fullmatch(line))), b"")
+    def _subject(self, summary: MergeSummary) -> Subject:
+        """Read the rest of a hit."""
+        held, hsps, best, score = Held(), 0, math.inf, None
         try:
-            return Subject(float(evalue), float(score), tuple(lines), sum(line.strip() == b"<Hsp>" for line in lines))
+            while (line := self._line()) != b"</Hit>":
+                if line == _HSP:
+                    hsps += 1
+                elif not hsps:
+                    summary.ordinal_ids |= line.startswith(_ORDINAL_ID)
+                elif line.startswith(_EVALUE):
+                    best = min(best, float(_content(line)))
+                elif score is None and line.startswith(_SCORE):
+                    score = float(_content(line))
+                held.add(line + b"\n")
         except ValueError:
+            score = None
+        if score is None or not best < math.inf:
             raise results_invalid(self.shard, "a hit has no E-value or no score") from None
+        held.add(b"</Hit>\n")
+        return Subject(best, score, held, hsps)
 
     def _until(self, last: bytes) -> list[bytes]:
         lines = []
@@ -122,9 +140,10 @@ def merge_xml(
         openings = [reader.opening(name) for reader in readers]
         yield from _ended(openings[0])
         number = 0
-        for subject in ranked([reader.subjects() for reader in readers], max_target_seqs, summary):
+        for subject in ranked([reader.subjects(summary) for reader in readers], max_target_seqs, summary):
             number += 1
-            yield from _ended(_HIT_NUMBER.sub(rb"\g<1>%d\g<2>" % number, line) for line in subject.chunks)
+            yield b"<Hit>\n  <Hit_num>%d</Hit_num>\n" % number
+            yield from subject.chunks
         yield b"</Iteration_hits>\n"
         yield from _ended(_closing([reader.closing() for reader in readers], found=number > 0))
     ends = [reader.end() for reader in readers]
@@ -174,6 +193,10 @@ def concatenate_xml(batches: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
         if not end:
             raise PermanentError("results_invalid", "a merged batch of XML has no end", "Retry the search.")
     yield from end
+
+
+def _content(line: bytes) -> bytes:
+    return line.partition(b">")[2].partition(b"<")[0]
 
 
 def _ended(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -37,6 +37,12 @@ COLUMNS: Final = frozenset({
     "sblastnames", "sskingdoms", "stitle", "salltitles", "sstrand", "qcovs", "qcovhsp", "qcovus",
 })  # fmt: skip
 
+#: Columns with several values, by what BLAST puts between these; it refuses such a delimiter (found by running it).
+SEPARATED: Final = {
+    ";": frozenset({"sallseqid", "staxids", "sscinames", "scomnames", "sblastnames", "sskingdoms"}),
+    "/": frozenset({"frames"}),
+}
+
 #: What the merge must know of a row: whose it is, which subject, and the two keys of BLAST's order.
 MERGE_COLUMNS: Final = ("qseqid", "sseqid", "evalue", "score")
 
@@ -46,31 +52,61 @@ SHARD_DELIMITER: Final = "\t"
 
 
 class OutputKind(IntEnum):
-    """The formats that can be merged exactly, by BLAST's own numbers."""
+    """The formats by BLAST's own numbers. 13 and 14 are not among them: they are a file for each query."""
 
+    PAIRWISE = 0
+    ANCHORED_IDENTITIES = 1
+    ANCHORED = 2
+    FLAT_ANCHORED_IDENTITIES = 3
+    FLAT_ANCHORED = 4
     XML = 5
     TABULAR = 6
     TABULAR_WITH_COMMENTS = 7
+    SEQALIGN_TEXT = 8
+    SEQALIGN_BINARY = 9
     CSV = 10
+    ARCHIVE = 11
+    SEQALIGN_JSON = 12
+    JSON = 15
+    XML2 = 16
+    SAM = 17
+    ORGANISMS = 18
 
 
+_MERGEABLE: Final = (OutputKind.XML, OutputKind.TABULAR, OutputKind.TABULAR_WITH_COMMENTS, OutputKind.CSV)
 _EXTENSIONS: Final = {
     OutputKind.XML: "xml",
     OutputKind.TABULAR: "tsv",
     OutputKind.TABULAR_WITH_COMMENTS: "tsv",
     OutputKind.CSV: "csv",
+    OutputKind.SEQALIGN_TEXT: "asn",
+    OutputKind.SEQALIGN_BINARY: "bin",
+    OutputKind.ARCHIVE: "asn",
+    OutputKind.SEQALIGN_JSON: "json",
+    OutputKind.JSON: "json",
+    OutputKind.XML2: "xml",
+    OutputKind.SAM: "sam",
 }
-_CONTENT_TYPES: Final = {"xml": "application/xml", "tsv": "text/tab-separated-values", "csv": "text/csv"}
+_CONTENT_TYPES: Final = {
+    "xml": "application/xml",
+    "tsv": "text/tab-separated-values",
+    "csv": "text/csv",
+    "json": "application/json",
+    "bin": "application/octet-stream",
+    "txt": "text/plain",
+    "asn": "text/plain",
+    "sam": "text/plain",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """A format that can be merged.
+    """What a search prints.
 
     Attributes:
         kind: BLAST's number.
-        columns: the columns in the order in which BLAST prints them, ``std`` written out; none for XML.
-        delimiter: between the columns of the user's rows; empty for XML.
+        columns: of a table, in the order in which BLAST prints them, ``std`` written out.
+        delimiter: between the columns of a table's rows, else empty.
     """
 
     kind: OutputKind
@@ -78,9 +114,19 @@ class OutputFormat:
     delimiter: str = ""
 
     @property
+    def is_tabular(self) -> bool:
+        """Whether a result has a row for each HSP."""
+        return self.kind in _MERGEABLE and self.kind is not OutputKind.XML
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether results of shards and batches can be put together."""
+        return self.kind in _MERGEABLE
+
+    @property
     def extra_columns(self) -> tuple[str, ...]:
         """The columns that the merge needs and the user did not ask for; they are the last of a shard's row."""
-        if self.kind is OutputKind.XML:
+        if not self.is_tabular:
             return ()
         return tuple(column for column in MERGE_COLUMNS if column not in self.columns)
 
@@ -92,7 +138,7 @@ class OutputFormat:
     @property
     def extension(self) -> str:
         """File name extension of a result, without the dot."""
-        return _EXTENSIONS[self.kind]
+        return _EXTENSIONS.get(self.kind, "txt")
 
     @property
     def content_type(self) -> str:
@@ -104,15 +150,15 @@ class OutputFormat:
 
         CSV is asked for as tabular, because a comma in a title would make its columns ambiguous.
         """
-        if self.kind is OutputKind.XML:
-            return "5"
+        if not self.is_tabular:
+            return str(int(self.kind))
         number = OutputKind.TABULAR if self.kind is OutputKind.CSV else self.kind
         return f"{number:d} {' '.join(self.shard_columns)}"
 
     def text(self) -> str:
         """What the user asked for, in one way of writing it that BLAST understands."""
-        if self.kind is OutputKind.XML:
-            return "5"
+        if not self.is_tabular:
+            return str(int(self.kind))
         words = [f"{self.kind:d}"]
         if self.delimiter != _default_delimiter(self.kind):
             words.append(f"delim={self.delimiter}")
@@ -125,22 +171,20 @@ class OutputFormat:
 
 
 def parse_outfmt(text: str = DEFAULT_OUTFMT) -> OutputFormat:
-    """Understand an ``-outfmt`` argument for a search on a sharded database.
+    """Understand an ``-outfmt`` argument.
 
     Args:
         text: as on BLAST's command line; empty means `DEFAULT_OUTFMT`.
 
     Raises:
-        InvalidInputError: ``outfmt_not_mergeable`` for a format whose pieces cannot be put together,
-            ``unknown_column``, ``invalid_outfmt`` for what is no output format at all.
+        InvalidInputError: ``unknown_column``; ``invalid_outfmt`` for what is no output format, or one of several files.
     """
     words = text.split() or DEFAULT_OUTFMT.split()
     kind = _kind(words.pop(0))
-    if kind is OutputKind.XML:
+    if kind is OutputKind.XML or kind not in _MERGEABLE:
         if words:
-            raise InvalidInputError(
-                "invalid_outfmt", f"format 5 (XML) takes no columns, got '{words[0]}'", field=_FIELD
-            )
+            message = f"format {kind:d} takes no columns, got '{words[0]}'"
+            raise InvalidInputError("invalid_outfmt", message, field=_FIELD)
         return OutputFormat(kind)
     delimiter = _default_delimiter(kind)
     if words and words[0].startswith("delim="):
@@ -152,7 +196,15 @@ def parse_outfmt(text: str = DEFAULT_OUTFMT) -> OutputFormat:
                 "Write for example 'delim=;', or leave it out.",
                 field=_FIELD,
             )
-    return OutputFormat(kind, _columns(words), delimiter)
+    columns = _columns(words)
+    if used := sorted(SEPARATED.get(delimiter, frozenset()).intersection(columns)):
+        raise InvalidInputError(
+            "invalid_outfmt",
+            f"'{delimiter}' stands within the column {used[0]} and cannot be the delimiter too",
+            "Choose another delimiter, or leave the column out.",
+            field=_FIELD,
+        )
+    return OutputFormat(kind, columns, delimiter)
 
 
 def _kind(word: str) -> OutputKind:
@@ -167,9 +219,9 @@ def _kind(word: str) -> OutputKind:
         return OutputKind(int(word))
     except ValueError:
         raise InvalidInputError(
-            "outfmt_not_mergeable",
-            f"results in format {int(word)} of a sharded database cannot be put together exactly",
-            "Use 5 (XML), 6 (tabular), 7 (tabular with comments) or 10 (comma-separated).",
+            "invalid_outfmt",
+            f"format {int(word)} is a file for each query, and a search has one result",
+            "Use 15 (JSON) or 16 (XML) instead: the same in one file.",
             field=_FIELD,
         ) from None
 

@@ -10,6 +10,8 @@ QUERIES_CONTAINER = "queries"
 RESULTS_CONTAINER = "results"
 DATABASES_CONTAINER = "blast-db"
 MANIFEST = "manifest.json"
+HITS_INDEX = "hits.index"
+"""Beside the results, not among them: where each query stands (``shared.domain.hits_index``)."""
 MINIMUM_GZIP_BYTES = 20
 """Bytes of the smallest gzip member there is (RFC 1952: 10 header, 2 empty deflate block, 8 trailer)."""
 
@@ -89,6 +91,8 @@ class MergedBatch:
     queries_with_hits: int | None
     hits: int | None
     """None where the format does not tell: the command line's other formats are not taken apart."""
+    exact: bool = False
+    """The merge had all that it needs to give what an unsharded search prints; batches of older versions do not say."""
 
     def to_dict(self) -> dict[str, int | None]:
         """Plain data for the durable boundary."""
@@ -97,13 +101,15 @@ class MergedBatch:
             "queries": self.queries,
             "queries_with_hits": self.queries_with_hits,
             "hits": self.hits,
+            "exact": self.exact,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> MergedBatch:
         """Read plain data; unknown fields are ignored."""
         batch, queries = (int(data.get(k, 0)) for k in ("batch", "queries"))
-        return cls(batch, queries, *(_count(data.get(k, 0)) for k in ("queries_with_hits", "hits")))
+        with_hits, hits = (_count(data.get(k, 0)) for k in ("queries_with_hits", "hits"))
+        return cls(batch, queries, with_hits, hits, bool(data.get("exact")))
 
 
 def _count(value: Any) -> int | None:

@@ -39,10 +39,51 @@ check_version() {
     fi
 }
 
+# A table shows three digits of an E-value. Where more of them decide the order of subjects (ELB_FULL_EVALUES), shards
+# could not be put together: BLAST writes its archive, which has them all, blast_formatter makes the very same table of
+# it, and the archive's E-values become the table's last column. Where that does not work out, BLAST runs as ever.
+search() {
+    local argument previous='' outfmt='' limit='' archived=()
+    if [[ ${ELB_FULL_EVALUES:-} == yes ]]; then
+        for argument in "$@"; do
+            case $previous in
+                -outfmt) outfmt=$argument argument=11 ;;
+                -max_target_seqs) limit=$argument ;;
+            esac
+            archived+=("$argument")
+            previous=$argument
+        done
+        "${archived[@]}" -query query.fa -out archive.asn || return
+        blast_formatter -archive archive.asn -outfmt "$outfmt" -max_target_seqs "$limit" -out table.out &&
+            add_evalues "${outfmt%% *}" && rm -f archive.asn table.out && return
+        say "no table of the archive: BLAST runs again, and the order of ties between shards may not be BLAST's"
+    fi
+    "$@" -query query.fa -out result.out
+}
+
+# add_evalues FORMAT: the rows of table.out with the E-values of archive.asn, which are in the same order (sum_e is that
+# of linked HSPs); fails when there are more or fewer of them. In format 7 the parts of an archive are closed one by one,
+# where BLAST closes once.
+add_evalues() {
+    sed -n '/^ *id str "\(e_value\|sum_e\)",$/{n;s/^ *value real { \([0-9]*\), 10, \(-\{0,1\}[0-9]*\) }$/\1e\2/p}' \
+        archive.asn >evalues || return
+    awk -v commented="$([[ $1 == 7 ]] && echo 1)" '
+        commented && !rows && /^# BLAST processed [0-9]+ queries$/ { queries += $4; next }
+        commented && !rows { if (/^# [0-9]+ hits found$/) rows = $2; print; next }
+        (getline evalue < "evalues") != 1 { failed = 1; exit }
+        { rows--; print $0 "\t" evalue }
+        END {
+            if (failed || (getline evalue < "evalues") == 1) exit 1
+            if (commented) print "# BLAST processed " queries " queries"
+        }' table.out >result.out
+}
+
 check_version
+# "blastn: 2.12.0+" is the first line; the provenance of the result names the program that really ran.
+version=$("$1" -version 2>/dev/null | sed -n '1s/^[a-z]*: *\([0-9][0-9.]*+\{0,1\}\).*/\1/p')
 say "run: $*"
 started=$(date +%s.%N)
-"$@" -query query.fa -out result.out
+search "$@"
 code=$?
 seconds=$(awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f", b - a }')
 check_version
@@ -59,7 +100,8 @@ say "BLAST ended after $seconds s, $(wc -c <result.out) bytes"
 gzip -1 --no-name result.out || exit 70
 transfer "$ELB_RESULT_URL" 74 --output upload.out --upload-file result.out.gz \
     --header 'x-ms-blob-type: BlockBlob' --header 'x-ms-version: 2021-12-02' \
-    --header 'Content-Type: application/gzip' --header "x-ms-meta-blast_seconds: $seconds"
+    --header 'Content-Type: application/gzip' --header "x-ms-meta-blast_seconds: $seconds" \
+    --header "x-ms-meta-blast_version: $version"
 say "uploaded $(wc -c <result.out.gz) bytes"
 
 # A wake-up only: a lost or refused call changes nothing, the next look at the cluster finds this Job anyway.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,13 @@ import pytest
 from local.sample.build import DATABASE, build
 from local.sample.make_queries import QUERIES
 from shared.domain.batching import batch_chunks, split_batches
-from shared.domain.fasta import QuerySet, scan_fasta
+from shared.domain.fasta import QuerySet, iter_ids, scan_fasta
 from shared.domain.merge import MergeSummary, concatenate_batches, merge_batch
 from shared.domain.outfmt import parse_outfmt
 from shared.domain.programs import Program
 from shared.domain.shards import DatabaseMetadata, ShardLayout, alias_file_name, alias_text, plan_layout
 from shared.domain.volumes import DatabaseFile, group_files, parse_alias
+from tests.unit.scripts.support import job_functions
 
 SHARDS = 4
 BATCH_LENGTH = 13_000
@@ -45,22 +48,44 @@ class Blast:
         assert ended.returncode == 0, ended.stderr.decode()
         return ended.stdout
 
+    def job(self, alias: Path, query: Path, outfmt: str, options: Sequence[str], full_evalues: bool) -> list[bytes]:
+        """One run of BLAST by the Job's script."""
+        command = [str(self.program), "-db", str(alias), "-outfmt", outfmt, "-num_threads", "1", *options]
+        environment = {"PATH": os.environ["PATH"], "ELB_FULL_EVALUES": "yes" if full_evalues else ""}
+        with tempfile.TemporaryDirectory() as work:
+            shutil.copy(query, Path(work, "query.fa"))
+            script = f'{job_functions()}\nsearch "$@"'
+            ended = subprocess.run(
+                ["bash", "-c", script, "search", *command], cwd=work, env=environment, capture_output=True
+            )
+            assert ended.returncode == 0, ended.stderr.decode()
+            return Path(work, "result.out").read_bytes().splitlines(True)
+
     def unsharded(self, outfmt: str, limit: int, options: Sequence[str]) -> bytes:
         """What the user would get without shards and batches."""
         return self.run(self.whole, self.queries, self.database, outfmt, _with_limit(limit, options))
 
-    def sharded(self, outfmt: str, limit: int, options: Sequence[str]) -> tuple[bytes, MergeSummary]:
-        """What the product gives."""
+    def sharded(
+        self, outfmt: str, limit: int, options: Sequence[str], *, full_evalues: bool = False
+    ) -> tuple[bytes, MergeSummary]:
+        """What the product gives.
+
+        Args:
+            full_evalues: the Jobs add the E-values of BLAST's archive to a table, as they do for proteins.
+        """
         fmt = parse_outfmt(outfmt)
         summary = MergeSummary()
         merged = []
         for batch, positions in zip(self.batches, self.ranges, strict=True):
             outputs = [
-                self.run(folder, batch, shard.alias, fmt.for_shard(), _with_limit(limit, options)).splitlines(True)
+                self.job(folder / shard.alias, batch, fmt.for_shard(), _with_limit(limit, options), full_evalues)
                 for folder, shard in zip(self.shards, self.layout.shards, strict=True)
             ]
             ids = self.ids[positions.start : positions.stop]
-            merged.append(list(merge_batch(fmt, ids, outputs, limit, database=self.database, summary=summary)))
+            pieces = merge_batch(
+                fmt, ids, outputs, limit, database=self.database, full_evalues=full_evalues, summary=summary
+            )
+            merged.append(list(pieces))
         return b"".join(concatenate_batches(fmt, merged)), summary
 
 
@@ -84,12 +109,10 @@ def prepare(program: Program, database: Path, queries: Path, scratch: Path, batc
             shutil.copy(database.parent / name, folder)
         (folder / alias_file_name(layout, shard)).write_text(alias_text(layout, shard))
         folders.append(folder)
-    with queries.open("rb") as lines:
-        query_set = scan_fasta(lines, program)
+    query_set = scan_fasta(lambda: [queries.read_bytes()], program)
     ranges, batches = _write_batches(queries, query_set, batch_length, scratch)
-    return Blast(
-        program, database.name, database.parent, tuple(folders), layout, queries, batches, ranges, query_set.ids
-    )
+    ids = tuple(iter_ids([queries.read_bytes()]))
+    return Blast(program, database.name, database.parent, tuple(folders), layout, queries, batches, ranges, ids)
 
 
 def _write_batches(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.domain.batching import batch_chunks, split_batches
+from shared.domain import fasta_parts
+from shared.domain.batching import batch_chunks, count_batches, split_batches
 from shared.domain.errors import InvalidInputError, PermanentError
 
 TWO = (range(2), range(2, 3))
@@ -30,6 +31,7 @@ def test_greedy_in_input_order(lengths: list[int], batch_length: int, sizes: lis
     batches = split_batches(lengths, batch_length)
     assert [len(batch) for batch in batches] == sizes
     assert [position for batch in batches for position in batch] == list(range(len(lengths)))
+    assert count_batches(lengths, batch_length) == len(sizes)
 
 
 @pytest.mark.parametrize("batch_length", [0, -1])
@@ -44,6 +46,18 @@ def test_chunks_carry_their_batch_and_unix_line_ends() -> None:
     for index, chunk in batch_chunks(FILE, TWO):
         texts[index] += chunk
     assert texts == {0: b">a x\nAC\nGT\n>b\nA\n", 1: b">c\nC\n"}
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 11, 1000])
+def test_long_lines_come_in_pieces(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fasta_parts, "WINDOW_BYTES", 10)
+    text = b">a\r\n" + b"ACGT" * 10 + b"\r\n\r\nAC\n>b\n" + b"GT" * 20 + b"\n>c\nT"
+    blocks = [text[start : start + size] for start in range(0, len(text), size)]
+    texts = {0: b"", 1: b""}
+    for index, chunk in batch_chunks(blocks, TWO):
+        texts[index] += chunk
+        assert len(chunk) < 40, "no piece has a whole line"
+    assert texts == {0: b">a\n" + b"ACGT" * 10 + b"\nAC\n>b\n" + b"GT" * 20 + b"\n", 1: b">c\nT\n"}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,19 @@ class TestOrder:
         shards = [[row("q1", "a"), row("q1", "b")], [row("q1", "c"), row("q1", "d")], [row("q1", "e")]]
         assert subjects(merge(shards)) == ["e", "c", "d", "a", "b"]
 
+    def test_evalues_below_1e_180_are_one(self) -> None:
+        """As in XML, which has more digits: BLAST goes on to the score."""
+        shards = [[row("q1", "a", "1e-190", 80)], [row("q1", "b", "1e-200", 70)], [row("q1", "c", "0.0", 90)]]
+        assert subjects(merge(shards)) == ["c", "a", "b"]
+
+    def test_the_best_evalue_of_a_subject_need_not_be_its_first(self) -> None:
+        """Where statistics link HSPs, the one of the highest score comes first."""
+        shards = [
+            [row("q1", "a", "1e-5", 50)],
+            [row("q1", "b", "1e-3", 60), row("q1", "b", "1e-9", 40)],
+        ]
+        assert subjects(merge(shards)) == ["b", "b", "a"]
+
     def test_a_shard_is_never_reordered_within_itself(self) -> None:
         """BLAST knows more digits than it prints: what looks like a wrong order of scores is right."""
         shards = [[row("q1", "a", "1e-5", 49), row("q1", "b", "1e-5", 50)]]
@@ -66,11 +79,58 @@ class TestOrder:
         assert subjects(merge(shards)) == ["a", "a", "b"]
 
 
+class TestFullEvalues:
+    """Rows with the E-value in all its digits behind the other columns."""
+
+    @staticmethod
+    def merged(*shards: list[bytes], limit: int = 10) -> tuple[list[str], MergeSummary]:
+        summary = MergeSummary()
+        chunks = merge_batch(FMT, ["q1"], shards, limit, database="db", full_evalues=True, summary=summary)
+        return subjects(b"".join(chunks).decode().splitlines()), summary
+
+    @staticmethod
+    def row(subject: str, evalue: str, score: int) -> bytes:
+        return row("q1", subject, "1e-05", score).rstrip() + f"\t{evalue}\n".encode()
+
+    def test_they_decide_where_printed_ones_are_equal(self) -> None:
+        found, summary = self.merged([self.row("a", "1004e-8", 50)], [self.row("b", "1001e-8", 49)])
+        assert found == ["b", "a"]
+        assert not summary.as_printed
+
+    @pytest.mark.parametrize(("other", "first"), [("10000001e-12", "a"), ("1000002e-11", "b")])
+    def test_what_differs_by_less_than_a_millionth_is_equal(self, other: str, first: str) -> None:
+        found, _ = self.merged([self.row("a", other, 51)], [self.row("b", "1e-5", 50)])
+        assert found[0] == first
+
+    def test_a_piece_without_them_is_told(self) -> None:
+        """Of a Job whose image lacks blast_formatter, or that an older version made."""
+        found, summary = self.merged([row("q1", "a")], [self.row("b", "1e-5", 50)])
+        assert found == ["b", "a"]
+        assert summary.as_printed
+
+    def test_they_are_stripped(self) -> None:
+        chunks = merge_batch(FMT, ["q1"], [[self.row("a", "1e-5", 50)]], 10, database="db", full_evalues=True)
+        assert b"".join(chunks) == b"q1\ta\t90\n"
+
+    def test_they_are_a_column_too_many_where_nobody_asked_for_them(self) -> None:
+        with pytest.raises(PermanentError, match="6 columns instead of 5"):
+            merge([[self.row("a", "1e-5", 50)]])
+
+
 class TestCut:
     @pytest.mark.parametrize(("limit", "kept"), [(1, "c"), (2, "cb"), (3, "cba"), (4, "cba")])
     def test_by_subject_over_all_shards(self, limit: int, kept: str) -> None:
         shards = [[row("q1", "a")], [row("q1", "b")], [row("q1", "c")]]
         assert "".join(subjects(merge(shards, limit))) == kept
+
+    def test_a_shard_is_read_on_behind_the_cut(self) -> None:
+        """Also the only one that is left: its rows of the next query come after those that were cut."""
+        shards = [[row("q1", "a"), row("q1", "b"), row("q1", "c"), row("q2", "d")], []]
+        assert subjects(merge(shards, 1)) == ["a", "d"]
+
+    def test_what_is_wrong_behind_the_cut_is_found(self) -> None:
+        with pytest.raises(PermanentError, match="not a number"):
+            merge([[row("q1", "a"), row("q1", "b", "many")]], 1)
 
     def test_hsps_do_not_count(self) -> None:
         shards = [
@@ -113,14 +173,14 @@ class TestSummary:
         summary = MergeSummary()
         shards = [[row("q1", "a"), row("q1", "a")], [row("q1", "b"), row("q3", "c")]]
         lines = merge(shards, 1, ("q1", "q2", "q3"), summary=summary)
-        assert summary == MergeSummary(queries=3, queries_with_hits=2, subjects=2, rows=2)
+        assert summary == MergeSummary(queries=3, queries_with_hits=2, subjects=2, rows=2, as_printed=True)
         assert len(lines) == 2
 
     def test_adds_up_over_batches(self) -> None:
         summary = MergeSummary()
         for _ in range(2):
             merge([[row("q1", "a")]], summary=summary)
-        assert summary == MergeSummary(queries=4, queries_with_hits=2, subjects=2, rows=2)
+        assert summary == MergeSummary(queries=4, queries_with_hits=2, subjects=2, rows=2, as_printed=True)
 
     def test_nothing_found(self) -> None:
         summary = MergeSummary()

@@ -118,3 +118,24 @@ def test_a_batch_without_its_end() -> None:
     with pytest.raises(PermanentError) as refused:
         list(concatenate_batches(FMT, [document(iteration(1, "q1"))[:-3]]))
     assert refused.value.code == "results_invalid"
+
+
+def test_the_best_evalue_of_a_hit_need_not_be_its_first() -> None:
+    """Where statistics link HSPs."""
+    first = document(iteration(1, "q1", hit(1, "a", ("1e-05",))))
+    second = document(iteration(1, "q1", hit(1, "b", ("0.1", "1e-09"))))
+    merged = merge(first, second).decode()
+    assert merged.index("<Hit_id>b<") < merged.index("<Hit_id>a<")
+
+
+@pytest.mark.parametrize(("name", "ordinal"), [("gnl|BL_ORD_ID|17", True), ("gb|BL_ORD_ID|", False)])
+def test_subjects_named_by_their_number_in_the_shard_are_told(name: str, ordinal: bool) -> None:
+    summary = MergeSummary()
+    merge(document(iteration(1, "q1", hit(1, name))), summary=summary)
+    assert summary.ordinal_ids is ordinal
+
+
+def test_a_shard_is_read_on_behind_the_cut() -> None:
+    shard = document(iteration(1, "q1", hit(1, "a"), hit(2, "b"), hit(3, "c")), iteration(2, "q2", hit(1, "d")))
+    merged = merge(shard, limit=1, ids=("q1", "q2")).decode()
+    assert merged.count("<Hit>") == merged.count("</Iteration_hits>") == 2

@@ -9,7 +9,7 @@ import pytest
 
 from local.sample.genes import PACKAGE_FOLDER, fasta, read_genes
 from local.sample.make_queries import QUERIES, make_queries
-from shared.domain.fasta import scan_fasta
+from shared.domain.fasta import iter_ids, scan_fasta
 from shared.domain.programs import Program
 
 needs_genes = pytest.mark.skipif(not PACKAGE_FOLDER.is_dir(), reason="Debian's package resfinder-db is not installed")
@@ -28,9 +28,9 @@ def test_genes_of_the_package() -> None:
 
 
 def test_kinds_of_queries() -> None:
-    with QUERIES.open("rb") as lines:
-        queries = scan_fasta(lines, Program.BLASTN)
-    kinds = Counter(name.partition("_")[0] for name in queries.ids)
+    text = [QUERIES.read_bytes()]
+    queries = scan_fasta(lambda: text, Program.BLASTN)
+    kinds = Counter(name.partition("_")[0] for name in iter_ids(text))
     assert kinds == {"whole": 12, "fragment": 14, "mutated": 10, "rearranged": 3, "random": 1}
     assert min(queries.lengths) >= 60
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -22,3 +23,10 @@ def executable(path: Path, text: str) -> None:
     """Write a program."""
     path.write_text(text)
     path.chmod(0o755)
+
+
+def job_functions() -> str:
+    """The functions of ``blast.sh`` that run a Job's command, without what downloads and uploads."""
+    text = (SCRIPTS / "blast.sh").read_text()
+    found = re.findall(r"^(?:search|add_evalues)\(\) \{$.*?^\}$", text, re.MULTILINE | re.DOTALL)
+    return "\n".join(('say() { printf "%s\\n" "$*"; }', *found))

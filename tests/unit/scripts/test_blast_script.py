@@ -146,6 +146,24 @@ class TestBlast:
         assert "from BLAST" in done.stderr
 
     @pytest.mark.parametrize(
+        ("says", "version"),
+        [
+            ("blastn: 2.12.0+\\n Package: blast 2.12.0, build Feb 17 2022 10:04:48", "2.12.0+"),
+            ("tblastx: 2.16.0", "2.16.0"),
+            ("something else: x", None),
+        ],
+    )
+    def test_the_result_says_which_version_wrote_it(
+        self, blast: Blast, storage: Storage, tmp_path: Path, says: str, version: str | None
+    ) -> None:
+        other = tmp_path / "versioned"
+        text = f'#!/bin/bash\nif [[ $1 == -version ]]; then printf "{says}\\n"; else exec {tmp_path}/blastn "$@"; fi\n'
+        executable(other, text)
+        assert blast(command=[str(other), "0"]).returncode == 0
+        ((_, _, headers),) = [found for found in storage.requests if found[0] == "PUT"]
+        assert headers.get("x-ms-meta-blast_version") == version
+
+    @pytest.mark.parametrize(
         ("end", "code"),
         [*((str(code), code) for code in range(1, 7)), ("7", 70), ("64", 70), ("127", 70), ("255", 70), ("kill", 4)],
     )
