@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from activities.results import check_results, merge_search_batch, publish_results
+from activities.publishing import program_version, publish_results
+from activities.results import check_results, merge_search_batch
 from shared.domain.errors import PermanentError
 from shared.domain.results import RESULTS_CONTAINER, merged_blob, piece_blob
 from shared.domain.search import Search
@@ -78,7 +79,7 @@ class TestMerge:
     def test_the_shards_of_a_batch_in_blasts_order(self, world: World, search: Search) -> None:
         counts = merge_search_batch(ref(search, batch=0))
         assert merged(world, 0) == "q1\tb\t90\nq1\ta\t90\n"
-        assert counts == {"batch": 0, "queries": 2, "queries_with_hits": 1, "hits": 2}
+        assert counts == {"batch": 0, "queries": 2, "queries_with_hits": 1, "hits": 2, "exact": True}
 
     def test_a_batch_without_hits(self, world: World, search: Search) -> None:
         for shard in range(2):
@@ -88,6 +89,7 @@ class TestMerge:
             "queries": 1,
             "queries_with_hits": 0,
             "hits": 0,
+            "exact": True,
         }
         assert merged(world, 1) == ""
 
@@ -194,6 +196,42 @@ class TestPublish:
         assert (provenance["database"], provenance["database_version"]) == ("db", "v1")
         assert (provenance["batches"], provenance["shards"]) == (2, 2)
         assert (provenance["job_id"], provenance["owner"]) == (JOB_ID, "anna")
+
+    @pytest.mark.parametrize(
+        ("said", "version"),
+        [
+            (["2.12.0+"] * 4, "2.12.0+"),
+            (["2.12.0+", "2.12.0+", "2.13.0+", "2.12.0+"], "2.12.0+, 2.13.0+"),
+            (["2.12.0+", "2.12.0+", "2.12.0+", ""], None),
+            (["2.12.0+"], None),
+            ([], None),
+        ],
+    )
+    def test_the_version_is_what_every_job_said_and_never_a_guess(
+        self, world: World, search: Search, said: list[str], version: str | None
+    ) -> None:
+        pieces = [piece_blob(JOB_ID, batch, shard) for batch in range(2) for shard in range(2)]
+        for name, each in zip(pieces, said, strict=False):
+            world.store.metadata[RESULTS_CONTAINER, name] = {"blast_version": each}
+        counts = [merge_search_batch(ref(search, batch=batch)) for batch in range(2)]
+        publish_results(ref(search, merged=counts))
+        manifest = json.loads(world.store.read(RESULTS_CONTAINER, f"{JOB_ID}/manifest.json"))
+        assert manifest["provenance"]["program_version"] == version
+
+    @pytest.mark.parametrize(
+        ("head", "version"),
+        [
+            (b"# BLASTN 2.12.0+\n# Query: q\n", "2.12.0+"),
+            (b"# TBLASTX 2.9.0\n", "2.9.0"),
+            (b"<BlastOutput_version>BLASTP 2.15.0+</BlastOutput_version>", "2.15.0+"),
+            (b"q1\tBLASTN 2.12.0+\n", None),
+            (b"", None),
+        ],
+    )
+    def test_where_no_job_said_it_the_result_may(
+        self, world: World, search: Search, head: bytes, version: str | None
+    ) -> None:
+        assert program_version(search, world.store, head) == version
 
     def test_nothing_is_published_without_every_batch(self, world: World, search: Search) -> None:
         merge_search_batch(ref(search, batch=0))
