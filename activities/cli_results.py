@@ -6,22 +6,19 @@ The database is not partitioned there, so nothing needs merging; the pieces are 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
 from typing import IO, Any, cast
 
 from shared.clients.blobs import Blobs
 from shared.clients.gzip_streams import gunzip
 from shared.domain.cli_results import Piece, jobs_submitted, missing_pieces, pieces, query_batch
 from shared.domain.errors import NotFoundError
-from shared.domain.fasta import iter_records
+from shared.domain.fasta import iter_ids
+from shared.domain.hit_counts import HitCounter
 from shared.domain.merge import split_lines
 from shared.domain.observation import ids_of
-from shared.domain.outfmt import OutputFormat, OutputKind
+from shared.domain.outfmt import OutputFormat
 from shared.domain.results import RESULTS_CONTAINER, MergedBatch, merged_blob
 from shared.domain.search import Search
-
-_QUERY_COLUMNS = ("qseqid", "qaccver", "qacc")
-_DELIMITED = (OutputKind.TABULAR, OutputKind.CSV)
 
 
 def check_cli_results(search: Search, blobs: Blobs) -> dict[str, Any]:
@@ -42,47 +39,22 @@ def merge_cli_batch(search: Search, blobs: Blobs, batch: int, fmt: OutputFormat)
     """Unpack the piece of one batch.
 
     Returns:
-        The counts of ``MergedBatch``; of formats that are not one row a line, only the queries.
+        The counts of ``MergedBatch``; how many queries have hits is None where no column names them.
 
     Raises:
         PermanentError: ``results_invalid`` when the piece is not valid gzip.
     """
     elb_id, _ = _made_by_command(search, blobs)
     piece = _pieces(blobs, elb_id)[batch]
-    counted = _Rows(fmt)
+    counted = HitCounter(fmt)
     with tempfile.TemporaryFile() as file:
         for line in counted.through(split_lines(gunzip(blobs.stream(RESULTS_CONTAINER, piece.name), piece.name))):
             file.write(line)
         file.seek(0)
         content = cast("IO[bytes]", file)
         blobs.put(RESULTS_CONTAINER, merged_blob(search.job_id, batch), content, fmt.content_type)
-    lines = split_lines(blobs.stream(RESULTS_CONTAINER, query_batch(elb_id, piece.batch)))
-    queries = sum(1 for _ in iter_records(lines))
+    queries = sum(1 for _ in iter_ids(blobs.stream(RESULTS_CONTAINER, query_batch(elb_id, piece.batch))))
     return MergedBatch(batch, queries, counted.queries, counted.rows).to_dict()
-
-
-class _Rows:
-    """Counts rows, and queries by the column that names them; both None where the format does not allow it."""
-
-    def __init__(self, fmt: OutputFormat) -> None:
-        delimited = fmt.kind in _DELIMITED
-        self.rows: int | None = 0 if delimited else None
-        named = [number for number, column in enumerate(fmt.columns) if column in _QUERY_COLUMNS]
-        self.queries: int | None = 0 if delimited and named else None
-        self._column = named[0] if named else 0
-        self._delimiter = fmt.delimiter.encode()
-        self._last = b""
-
-    def through(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """The lines, unchanged. Rows of one query stand together, as BLAST prints them."""
-        for line in lines:
-            if self.rows is not None:
-                self.rows += 1
-            if self.queries is not None:
-                query = line.rstrip(b"\n").split(self._delimiter)[self._column]
-                self.queries += query != self._last
-                self._last = query
-            yield line
 
 
 def _made_by_command(search: Search, blobs: Blobs) -> tuple[str, int]:

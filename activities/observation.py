@@ -14,6 +14,7 @@ from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.domain.errors import ElbError, NotFoundError
 from shared.domain.failures import Failure, told_by_log
+from shared.domain.masking import mask_secrets
 from shared.domain.observation import Outcome, is_uncounted
 from shared.domain.schedule import DEFAULT_WINDOW
 from shared.domain.search import ClusterRef, Search
@@ -85,6 +86,7 @@ def _log_tail(cluster: ClusterRef, failure: Failure) -> str:
     if not failure.pod:
         return ""
     try:
-        return clients().kube(cluster).log_tail(failure.pod, LOG_LINES, LOG_BYTES, failure.container)
+        tail = clients().kube(cluster).log_tail(failure.pod, LOG_LINES, LOG_BYTES, failure.container)
+        return mask_secrets(tail)  # kept with the error, and shown
     except ElbError:  # its node or the whole cluster is gone, or does not answer
         return ""

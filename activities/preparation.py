@@ -10,11 +10,10 @@ from dataclasses import replace
 from typing import IO, Any, cast
 
 from shared.clients.provider import clients
-from shared.domain.batching import batch_chunks, split_batches
+from shared.domain.batching import batch_chunks, queries_changed, split_batches
 from shared.domain.errors import ConflictError, ElbError, NotFoundError, TransientError
 from shared.domain.fasta import scan_fasta
 from shared.domain.manifests import SCRIPTS_CONFIG_MAP, SCRIPTS_HASH, scripts_config_map
-from shared.domain.merge import split_lines
 from shared.domain.observation import ids_of
 from shared.domain.programs import Program
 from shared.domain.results import QUERIES_CONTAINER, batch_blob
@@ -91,9 +90,15 @@ def stage_queries(data: dict[str, Any]) -> dict[str, Any]:
         return {"batches": 0, "sequences": 0, "letters": 0}
     blobs = clients().blobs(search.cluster.storage_account)
     name = search.query["blob"]
-    queries = scan_fasta(split_lines(blobs.stream(QUERIES_CONTAINER, name)), Program(search.program))
+
+    def text() -> Iterator[bytes]:
+        return blobs.stream(QUERIES_CONTAINER, name)
+
+    queries = scan_fasta(text, Program(search.program))
+    if search.query.get("letters", queries.letters) != queries.letters:
+        raise queries_changed()
     batches = split_batches(queries.lengths, int(search.query["batch_len"]))
-    for index, content in _write_batches(split_lines(blobs.stream(QUERIES_CONTAINER, name)), batches):
+    for index, content in _write_batches(text(), batches):
         blobs.put(QUERIES_CONTAINER, batch_blob(search.job_id, index), content, "application/gzip")
     plan = {"batches": len(batches), "sequences": queries.sequences, "letters": queries.letters}
 
@@ -104,11 +109,11 @@ def stage_queries(data: dict[str, Any]) -> dict[str, Any]:
     return plan
 
 
-def _write_batches(lines: Iterator[bytes], batches: tuple[range, ...]) -> Iterator[tuple[int, IO[bytes]]]:
+def _write_batches(blocks: Iterator[bytes], batches: tuple[range, ...]) -> Iterator[tuple[int, IO[bytes]]]:
     """Each batch as a gzip file; one open at a time, since batches come one after another."""
     with ExitStack() as stack:
         current, file, packed = -1, None, None
-        for index, chunk in batch_chunks(lines, batches):
+        for index, chunk in batch_chunks(blocks, batches):
             if index != current:
                 if file is not None and packed is not None:
                     packed.close()

@@ -30,7 +30,8 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``phase`` as it is now, whether a cancel was asked for, and whether the orchestration that asks is
-        ``superseded``: the search has been given another one (a retry, a revival), and nothing was written.
+        ``superseded``: the search has been given another one (a retry, a revival), and nothing was written. Where the
+        search has ended and somebody is to be told, ``webhook``.
     """
     at = parse_time(data["at"]) or clients().now()
     expires = at + timedelta(days=clients().settings.results_days)
@@ -73,7 +74,8 @@ def advance_search(data: dict[str, Any]) -> dict[str, Any]:
         seconds=round((at - search.created_at).total_seconds(), 3),
     )
     cancelled_by_user = search.cancel_requested_at is not None
-    return {"phase": search.phase.value, "cancelled": cancelled_by_user, "superseded": False}
+    row = {"phase": search.phase.value, "cancelled": cancelled_by_user, "superseded": False}
+    return row | {"webhook": True} if search.is_terminal and search.webhook_url else row
 
 
 def _explained(data: dict[str, Any]) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from activities.observation import observe_cluster
 from activities.openapi import deploy_openapi, observe_openapi
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
+from activities.publishing import publish_results
 from activities.release import create_clean_job, end_release, observe_cleaning, plan_release, remove_warmup_objects
 from activities.removal import (
     check_deletion,
@@ -28,7 +29,7 @@ from activities.removal import (
     remove_search_objects,
     wake_waiting,
 )
-from activities.results import check_results, merge_search_batch, publish_results
+from activities.results import check_results, merge_search_batch
 from activities.roles import ensure_roles
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import (
@@ -40,6 +41,7 @@ from activities.warmup import (
     remove_warmup_leftovers,
 )
 from activities.warmup_jobs import create_warmup_job
+from activities.webhooks import deliver_webhook
 from shared.clients.recording import flush_counts
 from shared.domain import functions as names
 from shared.domain.errors import PermanentError
@@ -108,6 +110,7 @@ ACTIVITIES: Mapping[str, Activity] = {
     names.CHECK_DELETION: check_deletion,
     names.DELETE_SEARCH_BLOBS: delete_search_blobs,
     names.DELETE_SEARCH_ROW: delete_search_row,
+    names.DELIVER_WEBHOOK: deliver_webhook,
     names.REQUEST_POWER: request_power,
     names.OBSERVE_CLUSTER_POWER: observe_cluster_power,
     names.ENSURE_ROLES: ensure_roles,

@@ -23,6 +23,7 @@ from shared.domain.results import MINIMUM_GZIP_BYTES, QUERIES_CONTAINER, RESULTS
 from shared.domain.search import Search
 from shared.domain.shards import ShardLayout
 from shared.domain.snapshot import JOB_ID_LABEL, read_job
+from shared.domain.whole_formats import check_layouts
 from shared.telemetry import log_event
 
 SIGNATURE_MARGIN = timedelta(hours=1)
@@ -123,6 +124,7 @@ def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]
     settings = clients().settings
     blobs = clients().blobs(search.cluster.storage_account)
     options = read_options(Program(search.program), search.options)
+    check_layouts(options.outfmt, Program(search.program), [len(layout.shards)], search.engine)
     jobs = []
     for batch in range(int(search.plan["batches"])):
         query_url = _signed(settings, blobs, QUERIES_CONTAINER, batch_blob(search.job_id, batch), "r")
@@ -149,6 +151,7 @@ def _planned_jobs(search: Search, layout: ShardLayout, placement: dict[int, str]
                     size=PodSize(settings.job_cpus, settings.job_memory_gib, settings.job_memory_limit_gib),
                     deadline_seconds=settings.search_deadline_seconds,
                     ttl_seconds=settings.job_ttl_seconds,
+                    full_evalues=options.needs_full_evalues(Program(search.program)),
                 )
             )
     return jobs

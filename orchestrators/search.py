@@ -43,6 +43,8 @@ def search_orchestrator(context: Any) -> Steps:
         context.continue_as_new({**job, "waits": dict(waiting.since)})
         return None
     yield from _let_others_in(this)
+    if this.webhook:
+        yield from _tolerate(this, names.DELIVER_WEBHOOK)  # now; later a timer does
     return {"phase": phase}
 
 
@@ -87,6 +89,7 @@ def _cancel(this: Run) -> Steps:
     yield from guarded(this.context.call_sub_orchestrator(names.REMOVAL_ORCHESTRATOR, this.ref, removal))
     data = {**this.ref, "at": format_time(this.context.current_utc_datetime), "phase": Phase.CANCELLED}
     row = yield from run(this.context, names.ADVANCE_SEARCH, data)
+    this.webhook = bool(row.get("webhook"))
     return row["phase"]
 
 

@@ -35,6 +35,8 @@ class Run:
     context: Any
     job: dict[str, Any]
     wake: Any
+    webhook: bool = False
+    """Whether the search has ended and somebody is to be told. Rows in older histories do not say it."""
 
     @property
     def ref(self) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class Run:
         """
         data = {**self.ref, "at": format_time(self.context.current_utc_datetime), **change}
         row = yield from run(self.context, names.ADVANCE_SEARCH, data)
+        self.webhook = bool(row.get("webhook"))
         if row.get("cancelled") and row["phase"] == Phase.CANCELLING:
             raise CancelledError
         ended_otherwise = row["phase"] in _ENDED and row["phase"] != change.get("phase") and not change.get("error")

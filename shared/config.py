@@ -6,32 +6,29 @@ this module reads nothing.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import urlparse
 
 from shared.domain.errors import ConfigurationError
 from shared.domain.search import ClusterRef
+from shared.domain.webhook_urls import AllowedReceivers, read_allowed
+from shared.domain.webhooks import MIN_SECRET
+from shared.hosts import is_loopback, scheme_and_host, without_port
+from shared.settings_reader import Reader, wrong_setting
 
 AUTH_MODES = ("easyauth", "jwt", "dev")
 EXTERNAL_OWNER = "external"
 """Owner of searches begun outside: nobody who signs in, so that only operators see them."""
-_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3}|\[?::1\]?)")
-_PORT = re.compile(r":[0-9]{1,5}$")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name (without port) is this machine's loopback."""
-    return _LOOPBACK.fullmatch(host.lower()) is not None
-
-
-def without_port(host: str) -> str:
-    """The host name of ``name`` or ``name:port``; anything else stays as it is and is no host name."""
-    return _PORT.sub("", host)
+ENTRA = "https://login.microsoftonline.com"
+"""Issues the tokens of ``AUTH_MODE=jwt``. Its paths below are those of version 2.0 (Microsoft Entra, "Access tokens in
+the Microsoft identity platform")."""
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+VCPU_HOUR_USD = 0.063
+"""Pay-as-you-go price of an E-series vCPU (docs/decisions/0031-cost-from-observed-run-time.md)."""
+_PRICE = "ELB_VCPU_HOUR_USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +55,13 @@ class Settings:
     instance_id: str
     platform_auth_enabled: bool
     dev_user: str
+    auth_tenant_id: str
+    auth_audiences: tuple[str, ...]
+    auth_issuer: str
+    auth_keys_url: str
     external_owner: str
     job_cpus: int
+    vcpu_hour_usd: float
     job_memory_gib: float
     job_memory_limit_gib: float
     job_ttl_seconds: int
@@ -74,7 +76,17 @@ class Settings:
     history_days: int
     probe_seconds: int
     query_limit_bytes: int
+    query_body_limit_bytes: int
+    query_upload_limit_bytes: int
+    query_sequences: int
+    upload_days: int
     download_limit_bytes: int
+    rate_submit: int
+    rate_validate: int
+    rate_upload: int
+    webhook_secret: str = field(repr=False)
+    webhook_allow: str
+    webhook_retry_seconds: int
 
     @property
     def cluster(self) -> ClusterRef | None:
@@ -84,47 +96,14 @@ class Settings:
         subscription, group, name = self.default_cluster.split("/")
         return ClusterRef(subscription, group, name, self.default_storage_account)
 
+    @property
+    def allowed_receivers(self) -> AllowedReceivers:
+        """Receivers of webhooks that may be where others may not."""
+        return read_allowed(self.webhook_allow)
+
     def image(self, name: str) -> str:
         """An image by the registry that the cluster may pull from."""
         return f"{self.acr_name}.azurecr.io/{name}" if self.acr_name else name
-
-
-class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-
-    def text(self, name: str, default: str = "") -> str:
-        return self.environ.get(name, default)
-
-    def flag(self, name: str, default: bool) -> bool:
-        text = self.environ.get(name, "1" if default else "0")
-        if text not in ("0", "1"):
-            raise _wrong(name, text, "0 or 1")
-        return text == "1"
-
-    def number(self, name: str, default: float, *, least: float) -> float:
-        text = self.environ.get(name, str(default))
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise _wrong(name, text, "a number")
-        if value < least:
-            raise _wrong(name, text, f"at least {least:g}")
-        return value
-
-    def whole(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
-        value = self.number(name, default, least=least)
-        if value != int(value):
-            raise _wrong(name, self.environ.get(name, ""), "a whole number")
-        if most is not None and value > most:
-            raise _wrong(name, self.environ.get(name, ""), f"at most {most}")
-        return int(value)
-
-
-def _wrong(name: str, value: str, wanted: str) -> ConfigurationError:
-    return ConfigurationError("wrong_setting", f"setting {name} is {value!r}", f"set {name} to {wanted}")
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -133,9 +112,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigurationError: a setting is wrong; the message has its name.
     """
-    read = _Reader(environ)
+    read = Reader(environ)
     hostname = read.text("WEBSITE_HOSTNAME", "localhost:7071")
     auth_mode, dev_user = read.text("AUTH_MODE", "easyauth"), read.text("ELB_DEV_USER", "dev@localhost")
+    tenant = read.text("AUTH_TENANT_ID").lower()
     settings = Settings(
         storage=read.text("AzureWebJobsStorage"),
         table_endpoint=read.text("ELB_STATE_TABLE_ENDPOINT", "https://{account}.table.core.windows.net"),
@@ -157,8 +137,13 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         instance_id=read.text("WEBSITE_INSTANCE_ID"),
         platform_auth_enabled=read.text("WEBSITE_AUTH_ENABLED").lower() == "true",
         dev_user=dev_user,
+        auth_tenant_id=tenant,
+        auth_audiences=tuple(name.strip() for name in read.text("AUTH_AUDIENCE").split(",") if name.strip()),
+        auth_issuer=read.text("AUTH_ISSUER", f"{ENTRA}/{tenant}/v2.0"),
+        auth_keys_url=read.text("AUTH_KEYS_URL", f"{ENTRA}/{tenant}/discovery/v2.0/keys"),
         external_owner=read.text("ELB_EXTERNAL_OWNER", (auth_mode == "dev" and dev_user) or EXTERNAL_OWNER),
         job_cpus=read.whole("ELB_JOB_CPUS", 4, least=1),
+        vcpu_hour_usd=read.number(_PRICE, VCPU_HOUR_USD, least=0) if read.text(_PRICE, "-") else 0.0,
         job_memory_gib=read.number("ELB_JOB_MEMORY_GIB", 2, least=0.1),
         job_memory_limit_gib=read.number("ELB_JOB_MEMORY_LIMIT_GIB", 8, least=0.1),
         job_ttl_seconds=read.whole("ELB_JOB_TTL_SECONDS", 3600, least=120),
@@ -173,7 +158,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         history_days=read.whole("ELB_HISTORY_DAYS", 7, least=1),
         probe_seconds=read.whole("ELB_PROBE_SECONDS", 60, least=1, most=60),
         query_limit_bytes=read.whole("ELB_QUERY_LIMIT_BYTES", 1_000_000, least=1),
+        query_body_limit_bytes=read.whole("ELB_QUERY_BODY_LIMIT_BYTES", 100_000_000, least=1),
+        query_upload_limit_bytes=read.whole("ELB_QUERY_UPLOAD_LIMIT_BYTES", 2_000_000_000, least=1, most=4_000_000_000),
+        query_sequences=read.whole("ELB_QUERY_SEQUENCES", 1_000_000, least=1),
+        upload_days=read.whole("ELB_UPLOAD_DAYS", 7, least=1),
         download_limit_bytes=read.whole("ELB_DOWNLOAD_LIMIT_BYTES", 8_000_000, least=1),
+        rate_submit=read.whole("ELB_RATE_SUBMIT", 60, least=0),
+        rate_validate=read.whole("ELB_RATE_VALIDATE", 120, least=0),
+        rate_upload=read.whole("ELB_RATE_UPLOAD", 30, least=0),
+        webhook_secret=read.text("ELB_WEBHOOK_SECRET"),
+        webhook_allow=read.text("ELB_WEBHOOK_ALLOW"),
+        webhook_retry_seconds=read.whole("ELB_WEBHOOK_RETRY_SECONDS", 86_400, least=0, most=604_800),
     )
     _check(settings)
     return settings
@@ -185,27 +180,35 @@ def _check(s: Settings) -> None:
         ("ELB_BLOB_ENDPOINT", s.blob_endpoint),
         ("ELB_ARM_ENDPOINT", s.arm_endpoint),
         ("ELB_CALLBACK_URL", s.callback_url),
+        ("AUTH_ISSUER", s.auth_issuer),
+        ("AUTH_KEYS_URL", s.auth_keys_url),
     ):
-        scheme, host = _scheme_and_host(url)
+        scheme, host = scheme_and_host(url)
         if not host or (scheme != "https" and not (scheme == "http" and is_loopback(host))):
-            raise _wrong(name, url, "a URL that begins with https:// (or http:// on loopback)")
+            raise wrong_setting(name, url, "a URL that begins with https:// (or http:// on loopback)")
     if s.default_cluster and not re.fullmatch(r"[^/]+/[^/]+/[^/]+", s.default_cluster):
-        raise _wrong("ELB_DEFAULT_CLUSTER", s.default_cluster, "<subscription>/<resource group>/<cluster>")
+        raise wrong_setting("ELB_DEFAULT_CLUSTER", s.default_cluster, "<subscription>/<resource group>/<cluster>")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", s.namespace):
-        raise _wrong("ELB_NAMESPACE", s.namespace, "a Kubernetes namespace")
+        raise wrong_setting("ELB_NAMESPACE", s.namespace, "a Kubernetes namespace")
     if not s.external_owner.strip():
-        raise _wrong("ELB_EXTERNAL_OWNER", s.external_owner, "the owner of searches begun outside")
+        raise wrong_setting("ELB_EXTERNAL_OWNER", s.external_owner, "the owner of searches begun outside")
     if s.job_memory_limit_gib < s.job_memory_gib:
-        raise _wrong("ELB_JOB_MEMORY_LIMIT_GIB", f"{s.job_memory_limit_gib:g}", "at least ELB_JOB_MEMORY_GIB")
+        raise wrong_setting("ELB_JOB_MEMORY_LIMIT_GIB", f"{s.job_memory_limit_gib:g}", "at least ELB_JOB_MEMORY_GIB")
+    _check_webhooks(s)
     _check_credential(s)
 
 
-def _scheme_and_host(url: str) -> tuple[str, str]:
+def _check_webhooks(s: Settings) -> None:
+    if s.webhook_secret and len(s.webhook_secret) < MIN_SECRET:
+        raise ConfigurationError(
+            "wrong_setting",
+            f"setting ELB_WEBHOOK_SECRET has fewer than {MIN_SECRET} characters",
+            "set it to a longer random text",
+        )
     try:
-        parsed = urlparse(url)
-    except ValueError:  # brackets that hold no IPv6 address
-        return "", ""
-    return parsed.scheme, parsed.hostname or ""
+        read_allowed(s.webhook_allow)
+    except ValueError as error:
+        raise wrong_setting("ELB_WEBHOOK_ALLOW", str(error), "networks and host names with commas between") from error
 
 
 def _check_credential(s: Settings) -> None:
@@ -220,7 +223,7 @@ def _check_credential(s: Settings) -> None:
         ("ELB_BLOB_ENDPOINT", s.blob_endpoint),
         ("ELB_STATE_TABLE_ENDPOINT", s.table_endpoint),
     ):
-        if not is_loopback(_scheme_and_host(url)[1]):
+        if not is_loopback(scheme_and_host(url)[1]):
             raise ConfigurationError(
                 "wrong_setting",
                 f"setting ELB_CREDENTIAL is a static token, and {name} is {url}, which is not on loopback",
@@ -235,11 +238,9 @@ def check_deployment(s: Settings) -> None:
         ConfigurationError: authentication would not hold, or a secret is missing.
     """
     if s.auth_mode not in AUTH_MODES:
-        raise _wrong("AUTH_MODE", s.auth_mode, "one of " + ", ".join(AUTH_MODES))
+        raise wrong_setting("AUTH_MODE", s.auth_mode, "one of " + ", ".join(AUTH_MODES))
     if s.auth_mode == "jwt":
-        raise ConfigurationError(
-            "wrong_setting", "setting AUTH_MODE is 'jwt', which is not built yet", "set AUTH_MODE to easyauth"
-        )
+        _check_jwt(s)
     if s.auth_mode == "easyauth" and not s.platform_auth_enabled:
         raise ConfigurationError(
             "wrong_setting",
@@ -264,6 +265,14 @@ def check_deployment(s: Settings) -> None:
         raise ConfigurationError(
             "wrong_setting", "setting ELB_CALLBACK_SECRET is empty", "set it to a random text (a Key Vault reference)"
         )
+
+
+def _check_jwt(s: Settings) -> None:
+    # A name such as "common" would let in whoever has an account with any tenant at all.
+    if not _GUID.fullmatch(s.auth_tenant_id):
+        raise wrong_setting("AUTH_TENANT_ID", s.auth_tenant_id, "the tenant's id (AUTH_MODE is 'jwt')")
+    if not s.auth_audiences:
+        raise wrong_setting("AUTH_AUDIENCE", "", "what tokens for this app have as aud (AUTH_MODE is 'jwt')")
 
 
 @lru_cache(maxsize=1)

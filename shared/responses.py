@@ -53,6 +53,8 @@ def respond(reply: Reply) -> func.HttpResponse:
 def error_reply(error: ElbError) -> Reply:
     """The error object of the API."""
     headers = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 15.5.2 wants one; App Service takes tokens too
     if error.status in (429, 503):
         after = error.retry_after if isinstance(error, TransientError) and error.retry_after else RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, round(after)))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import azure.functions as func
 from pydantic import Field
 
 from shared.auth import Caller
+from shared.clients.given_queries import GivenQuery, query_of_search
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
 from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.domain.history import Event
-from shared.domain.results import QUERIES_CONTAINER
 from shared.domain.search import Search, enter_phase, request_cancel, retried
 from shared.domain.states import Phase
 from shared.responses import Reply, accepted, endpoint
@@ -81,10 +82,10 @@ def clone_search(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     """A new search like this one, with the edits of the body; the queries are copied where it names none."""
     original = find_own(req, caller)
     _refuse_external(original, "not_cloneable", "cloned")
-    request = as_model(_body_of(original) | read_object(req), SubmitRequest)
+    request = as_model(_body_of(original, caller) | read_object(req), SubmitRequest)
     has_query = request.query_fasta is not None or request.query_blob is not None
-    fasta = None if has_query else _query_of(original)
-    return submit(req, caller, client, request, cloned_from=original.job_id, fasta=fasta)
+    query = None if has_query else partial(_query_of, original)
+    return submit(req, caller, client, request, cloned_from=original.job_id, query=query)
 
 
 def _refuse_external(search: Search, code: str, what: str) -> None:
@@ -97,8 +98,10 @@ def _refuse_external(search: Search, code: str, what: str) -> None:
         )
 
 
-def _body_of(search: Search) -> dict[str, Any]:
-    return {
+def _body_of(search: Search, caller: Caller) -> dict[str, Any]:
+    # An operator's clone is the operator's search: whom the original's owner has told is not to be told of it.
+    webhook = {"webhook_url": search.webhook_url} if search.webhook_url and search.owner == caller.owner else {}
+    return webhook | {
         "program": search.program,
         "database": search.database,
         "title": search.title,
@@ -110,10 +113,10 @@ def _body_of(search: Search) -> dict[str, Any]:
     }
 
 
-def _query_of(search: Search) -> bytes:
+def _query_of(search: Search) -> GivenQuery:
     try:
         blobs = clients().blobs(search.cluster.storage_account)
-        return blobs.read(QUERIES_CONTAINER, str(search.query["blob"]))
+        return query_of_search(blobs, str(search.query["blob"]), clients().settings)
     except NotFoundError as error:
         raise InvalidInputError(
             "query_not_found", "the queries of the search are gone", "send query_fasta", field="query_fasta"

@@ -1,26 +1,25 @@
-"""Searches over HTTP: submit, list, detail, results, and the call-back of a finishing Job."""
+"""Searches over HTTP: submit, list, detail, and the call-back of a finishing Job."""
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
 import azure.functions as func
 
 from shared.auth import Caller
 from shared.clients.counters import count
+from shared.clients.given_queries import GivenQuery
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.provider import clients
 from shared.clients.recording import flush_counts, record_submit
 from shared.clients.starting import start_orchestration
 from shared.domain import functions as names
 from shared.domain.callback import token_is_valid
-from shared.domain.errors import ConflictError, ForbiddenError, NotFoundError
-from shared.domain.external_results import is_within
+from shared.domain.errors import ForbiddenError, NotFoundError
 from shared.domain.history import Event
-from shared.domain.results import MANIFEST, QUERIES_CONTAINER, RESULTS_CONTAINER, published_blob
+from shared.domain.rates import Rate
 from shared.domain.search import Search
 from shared.domain.states import Phase
 from shared.responses import Reply, accepted, anonymous, endpoint
@@ -28,11 +27,10 @@ from shared.telemetry import log_event
 from triggers.blueprint import http
 from triggers.freshness import refreshed
 from triggers.paging import read_cursor, read_filter, read_limit, write_cursor
+from triggers.rates import limit_rate
 from triggers.requests import SubmitRequest, read_body
 from triggers.submission import Submission
 from triggers.views import detail, list_item
-
-LINK_LIFE = timedelta(minutes=5)
 
 
 @http("api/blast/jobs", "POST", name="blast_jobs_submit", durable=True)
@@ -56,14 +54,16 @@ def submit(
     request: SubmitRequest,
     *,
     cloned_from: str | None = None,
-    fasta: bytes | None = None,
+    query: Callable[[], GivenQuery] | None = None,
 ) -> Reply:
-    """Submit a request that was read: from a body, or from another search, whose query comes as ``fasta``."""
-    submission = Submission(caller, request, fasta)
+    """Submit a request that was read: from a body, or from another search, whose query ``query`` reads."""
+    submission = Submission(caller, request, query)
     idempotency = submission.idempotency(req.headers.get("Idempotency-Key"), cloned_from)
     known = clients().searches.known(caller.owner, idempotency) if idempotency else None
     if known is not None and known.phase is not Phase.PREPARING:
         return accepted({"job_id": known.job_id}, f"/api/blast/jobs/{known.job_id}")
+    if known is None:
+        limit_rate(caller, Rate.SUBMIT)
     submission.check()
     clients().clusters.remember(submission.cluster)  # first, so that the reconcile looks there whatever happens next
     search, created = clients().searches.create(submission.search(idempotency, cloned_from), idempotency)
@@ -73,7 +73,7 @@ def submit(
         why = f"clone of {cloned_from}" if cloned_from else ""
         clients().events.add(search.job_id, Event(search.created_at, "submitted", caller.owner, why))
         blobs = clients().blobs(search.cluster.storage_account)
-        blobs.put(QUERIES_CONTAINER, str(search.query["blob"]), submission.fasta, "text/plain")
+        submission.query.store(blobs, str(search.query["blob"]))
         start_orchestration(search, DurableOrchestrations(client))
         record_submit(search)
     log_event("search_submitted", job_id=search.job_id, created=created, cluster=search.cluster.cluster_name)
@@ -126,51 +126,9 @@ def find_own(req: func.HttpRequest, caller: Caller) -> Search:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", job_id, re.ASCII):
         raise missing
     try:
-        search = clients().searches.find(job_id)
+        return clients().searches.find(job_id, None if caller.is_operator else caller.owner)
     except NotFoundError:
         raise missing from None
-    if search.owner != caller.owner and not caller.is_operator:
-        raise missing
-    return search
-
-
-@http("api/blast/jobs/{id}/results", "GET", name="blast_jobs_results")
-@endpoint
-def show_results(req: func.HttpRequest, caller: Caller) -> Reply:
-    """What was published: files, provenance, summary. Only of a completed search."""
-    search = find_own(req, caller)
-    published = _manifest(search)
-    base = f"/api/blast/jobs/{search.job_id}/results"
-    files = [{**file, "url": f"{base}/{file['name']}"} for file in published["manifest"]]
-    return Reply({**published, "manifest": files})
-
-
-def _manifest(search: Search) -> dict[str, Any]:
-    if search.phase is not Phase.COMPLETED:
-        raise ConflictError(
-            "results_not_ready", f"the search is {search.status}; it has no results", "wait for status completed"
-        )
-    blobs = clients().blobs(search.cluster.storage_account)
-    content: dict[str, Any] = json.loads(blobs.read(RESULTS_CONTAINER, published_blob(search.job_id, MANIFEST)))
-    return content
-
-
-@http("api/blast/jobs/{id}/results/{name}", "GET", name="blast_jobs_results_download")
-@endpoint
-def download_result(req: func.HttpRequest, caller: Caller) -> Reply:
-    """A published file: small ones through the app, larger ones by a short-lived link to storage."""
-    search = find_own(req, caller)
-    name = str(req.route_params.get("name") or "")
-    file = next((f for f in _manifest(search)["manifest"] if f["name"] == name), None)
-    blob = str((file or {}).get("blob") or published_blob(search.job_id, name))
-    if file is None or not is_within(search, blob):  # a folder of others may hold a manifest that others wrote
-        raise NotFoundError("result_not_found", "the search has no such result file", "GET .../results lists them")
-    blobs = clients().blobs(search.cluster.storage_account)
-    if int(file["size"]) > clients().settings.download_limit_bytes:
-        link = blobs.url(RESULTS_CONTAINER, blob, permissions="r", life=LINK_LIFE)
-        return Reply(None, 302, {"Location": link}, content=b"")
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{file["sha256"]}"'}
-    return Reply(headers=headers, content=blobs.read(RESULTS_CONTAINER, blob), content_type=str(file["content_type"]))
 
 
 @http("api/blast/jobs/{id}/notify", "POST", name="blast_jobs_notify", durable=True)

@@ -14,6 +14,8 @@ from shared.domain.states import Status
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+MAX_FILTER = 200
+"""Characters of a filter: a title and the name of a database have no more (``triggers.requests.SubmitRequest``)."""
 _ROW_KEY = re.compile(r"(s:)?[0-9a-f]{32}")
 _EVENT_KEY = re.compile(r"\d{15}-[0-9a-f]{12}", re.ASCII)
 
@@ -27,8 +29,22 @@ def read_limit(req: func.HttpRequest) -> int:
 
 
 def read_filter(req: func.HttpRequest) -> SearchFilter:
-    """``?status=``, ``?program=``, ``?db=`` and ``?q=``. Raises InvalidInputError ``unknown_status``."""
-    status, program, database, text = (req.params.get(name) or "" for name in ("status", "program", "db", "q"))
+    """``?status=``, ``?program=``, ``?db=`` and ``?q=``.
+
+    Raises:
+        InvalidInputError: ``unknown_status``; ``filter_too_long``, which nothing could match, and no URL of the tables'
+            could hold.
+    """
+    asked = {name: req.params.get(name) or "" for name in ("status", "program", "db", "q")}
+    for name, value in asked.items():
+        if len(value) > MAX_FILTER:
+            raise InvalidInputError(
+                "filter_too_long",
+                f"{name} has {len(value)} characters",
+                f"no more than {MAX_FILTER} can match",
+                field=name,
+            )
+    status, program, database, text = asked.values()
     if status and status not in set(Status):
         raise InvalidInputError("unknown_status", "unknown status", f"use one of {', '.join(Status)}", field="status")
     return SearchFilter(status, program, database, text)

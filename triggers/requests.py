@@ -12,9 +12,11 @@ from shared.clients.provider import clients
 from shared.config import Settings
 from shared.domain.errors import InvalidInputError, MalformedError, PermanentError, TooLargeError
 from shared.domain.search import ClusterRef
+from shared.domain.webhook_urls import MAX_URL
 
 MAX_BODY_BYTES = 2_000_000
-_AZURE_NAME = r"^[A-Za-z0-9._()-]*$"
+_AZURE_NAME = r"^([A-Za-z0-9._()-]*[A-Za-z0-9_()-])?$"
+"""No name of Azure ends with a period (its naming rules), so that ``..`` is none either: names become parts of URLs."""
 
 
 class Request(BaseModel):
@@ -76,6 +78,17 @@ class SubmitRequest(Request):
     batch_len: int | None = Field(None, ge=1, le=1_000_000_000)
     priority: Literal["normal"] = "normal"
     cluster: ClusterFields = Field(default_factory=ClusterFields)  # type: ignore[arg-type]
+    webhook_url: str | None = Field(None, max_length=MAX_URL)
+
+
+class StorageFields(Request):
+    """Which storage, where only that is needed; the default account where it is left out."""
+
+    storage_account: str = Field("", pattern=r"^([a-z0-9]{3,24})?$")
+
+
+class EmptyRequest(Request):
+    """A body that says nothing: what is misspelt or misplaced is refused all the same."""
 
 
 class WarmupRequest(ClusterFields):

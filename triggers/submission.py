@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from shared.auth import Caller
 from shared.clients.catalogue import Database, load_database, unknown_database
+from shared.clients.given_queries import GivenQuery, query_of_text, query_of_upload
 from shared.clients.provider import clients
 from shared.clients.searches import IdempotencyKey
-from shared.domain.batching import split_batches
+from shared.domain.batching import count_batches
 from shared.domain.blast_options import BlastOptions, read_options
 from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError, PermanentError, TooLargeError
-from shared.domain.fasta import QuerySet, scan_fasta
-from shared.domain.ids import content_key, new_job_id, owner_key
-from shared.domain.merge import split_lines
+from shared.domain.fasta import QuerySet
+from shared.domain.ids import content_key, new_job_id
 from shared.domain.programs import Program, database_type, default_batch_length
-from shared.domain.results import QUERIES_CONTAINER, query_blob
+from shared.domain.results import query_blob
 from shared.domain.search import ClusterRef, Search
 from shared.domain.states import StepName
 from shared.domain.timeline import begin, new_timeline
+from shared.domain.webhook_urls import FIELD, parse_webhook_url
+from shared.domain.whole_formats import batch_length, check_batches, check_layouts
+from triggers.idempotency import check_idempotency_key
 from triggers.requests import SubmitRequest
 
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,200}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
 MAX_JOBS = 2000
 """Jobs of one search at most: more would crowd out everybody else's on the cluster's API server."""
-CHECKS = ("program", "options", "cluster", "labels", "database", "query", "size")
+CHECKS = ("program", "options", "cluster", "labels", "webhook", "database", "query", "size")
 """What is checked, in this order; a check may use what those before it found."""
 
 
@@ -43,11 +46,11 @@ class Submission:
     options: BlastOptions
     cluster: ClusterRef
     database: Database
-    fasta: bytes
-    queries: QuerySet
+    query: GivenQuery
 
-    def __init__(self, caller: Caller, request: SubmitRequest, given: bytes | None = None) -> None:
+    def __init__(self, caller: Caller, request: SubmitRequest, given: Callable[[], GivenQuery] | None = None) -> None:
         self.caller, self.request, self.given = caller, request, given
+        self._is_submit = False
 
     def check(self) -> Submission:
         """Run every check.
@@ -55,6 +58,7 @@ class Submission:
         Raises:
             PermanentError: the first that fails, with the field; nothing was written.
         """
+        self._is_submit = True
         for name in CHECKS:
             getattr(self, f"_check_{name}")()
         return self
@@ -74,7 +78,7 @@ class Submission:
         return rows
 
     def _check_program(self) -> None:
-        self.program = _program(self.request.program)
+        self.program = read_program(self.request.program)
 
     def _check_options(self) -> None:
         self.options = _options(self.program, self.request)
@@ -85,17 +89,23 @@ class Submission:
     def _check_labels(self) -> None:
         _check_labels(self.request.labels)
 
+    def _check_webhook(self) -> None:
+        _check_webhook(self.request.webhook_url)
+
     def _check_database(self) -> None:
         account, cli = self.cluster.storage_account, self.request.engine == "cli"
         self.database = _database(self.program, self.request.database, account, sharded=not cli)
+        check_layouts(self.options.outfmt, self.program, self.database.layouts, self.request.engine)
 
     def _check_query(self) -> None:
-        program, account = self.program, self.cluster.storage_account
-        self.fasta = self._query_text(account) if self.given is None else self.given
-        self.queries = scan_fasta(split_lines([self.fasta]), program)
+        given = self.given or partial(self._given_query, self.program, self.cluster.storage_account)
+        query = given()
+        query.file.queries.check(self.program, "query_blob" if self.request.query_blob else "query_fasta")
+        self.query = query
 
     def _check_size(self) -> None:
-        batches = len(split_batches(self.queries.lengths, self.batch_len))
+        batches = count_batches(self.queries.lengths, self.batch_len)
+        check_batches(self.options.outfmt, batches, default_batch_length(self.program, self.options.task))
         shards = max(self.database.layouts, default=1) if self.request.engine == "native" else 1
         jobs = batches * shards
         if jobs > MAX_JOBS:
@@ -107,11 +117,17 @@ class Submission:
             )
 
     @property
+    def queries(self) -> QuerySet:
+        """The query's sequences, without their letters."""
+        return self.query.file.queries
+
+    @property
     def batch_len(self) -> int:
         """Letters of query in a batch."""
-        return self.request.batch_len or default_batch_length(self.program, self.options.task)
+        default = default_batch_length(self.program, self.options.task)
+        return self.request.batch_len or batch_length(self.options.outfmt, default, self.queries.letters)
 
-    def _query_text(self, account: str) -> bytes:
+    def _given_query(self, program: Program, account: str) -> GivenQuery:
         if (self.request.query_fasta is None) == (self.request.query_blob is None):
             raise InvalidInputError(
                 "one_query_required",
@@ -120,25 +136,14 @@ class Submission:
                 field="query_fasta",
             )
         if self.request.query_blob is not None:
-            return self._stored_query(self.request.query_blob, account)
-        fasta = (self.request.query_fasta or "").encode()
-        limit = clients().settings.query_limit_bytes
-        if len(fasta) > limit:
-            hint = f"send at most {limit} bytes here"
-            raise TooLargeError("query_too_large", f"query_fasta has {len(fasta)} bytes", hint)
-        return fasta
-
-    def _stored_query(self, name: str, account: str) -> bytes:
-        """A query that lies in the caller's own folder of the container ``queries``; nobody else's can be named."""
-        missing = InvalidInputError(
-            "query_not_found", "query_blob is not an uploaded query of yours", "upload it first", field="query_blob"
-        )
-        if not re.fullmatch(rf"uploads/{owner_key(self.caller.owner)}/[A-Za-z0-9._-]{{1,100}}", name, re.ASCII):
-            raise missing
-        try:
-            return clients().blobs(account).read(QUERIES_CONTAINER, name)
-        except NotFoundError:
-            raise missing from None
+            blobs = clients().blobs(account)
+            return query_of_upload(blobs, self.caller.owner, self.request.query_blob, use=self._is_submit)
+        text, limit = self.request.query_fasta or "", clients().settings.query_limit_bytes
+        size = len(text.encode(errors="surrogatepass"))
+        if size > limit:
+            hint = f"send at most {limit} bytes here; more with POST /api/blast/queries"
+            raise TooLargeError("query_too_large", f"query_fasta has {size} bytes", hint)
+        return query_of_text(text, clients().settings, program)
 
     def search(self, idempotency: IdempotencyKey | None = None, cloned_from: str | None = None) -> Search:
         """The search as its row will have it."""
@@ -146,7 +151,7 @@ class Submission:
         now = clients().now()
         query = {
             "blob": query_blob(job_id),
-            "sha256": hashlib.sha256(self.fasta).hexdigest(),
+            "sha256": self.query.file.sha256,
             "sequences": self.queries.sequences,
             "letters": self.queries.letters,
             "batch_len": self.batch_len,
@@ -166,6 +171,7 @@ class Submission:
             cloned_from=cloned_from,
             options=self.options.to_dict(),
             labels=dict(self.request.labels),
+            webhook_url=self.request.webhook_url or "",
             query=query,
         )
 
@@ -175,7 +181,7 @@ class Submission:
         Raises:
             ConflictError: ``idempotency_key_reused``.
         """
-        if hashlib.sha256(self.fasta).hexdigest() != search.query["sha256"]:
+        if self.query.file.sha256 != search.query["sha256"]:
             raise ConflictError(
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another query before",
@@ -188,22 +194,17 @@ class Submission:
         Raises:
             InvalidInputError: ``invalid_idempotency_key``.
         """
+        key = check_idempotency_key(key)
         if key is None:
             return None
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
-            raise InvalidInputError(
-                "invalid_idempotency_key",
-                "the Idempotency-Key is empty, too long, or not printable ASCII",
-                "use at most 200 printable characters",
-                field="Idempotency-Key",
-            )
         # Only what was sent: a field that a later release adds must not make an old key another request.
         sent = self.request.model_dump(mode="json", exclude_unset=True)
         body = json.dumps(sent, sort_keys=True)
         return IdempotencyKey(content_key("submit", key), content_key(body, *([cloned_from] if cloned_from else [])))
 
 
-def _program(name: str) -> Program:
+def read_program(name: str) -> Program:
+    """A program by its name. Raises InvalidInputError ``unknown_program``."""
     try:
         return Program(name)
     except ValueError:
@@ -253,3 +254,17 @@ def _check_labels(labels: dict[str, str]) -> None:
                 "names: letters, digits and ._/- up to 63; values: up to 200 printable characters",
                 field="labels",
             )
+
+
+def _check_webhook(url: str | None) -> None:
+    """By its form; where its name leads is judged when it is connected to. Raises InvalidInputError."""
+    if url is None:
+        return
+    if not clients().settings.webhook_secret:
+        raise InvalidInputError(
+            "webhooks_not_configured",
+            "webhook_url: this app sends no webhooks, because it has no secret to sign them with",
+            "leave webhook_url out and ask for the search's status, or have the operator set ELB_WEBHOOK_SECRET",
+            field=FIELD,
+        )
+    parse_webhook_url(url, clients().settings.allowed_receivers)

@@ -9,12 +9,15 @@ import azure.functions as func
 from shared.auth import Caller
 from shared.clients.provider import clients
 from shared.clients.warm_cache import read_views
-from shared.domain.batching import split_batches
+from shared.domain.batching import count_batches
+from shared.domain.cost import planned_cost
 from shared.domain.errors import ElbError, PermanentError
 from shared.domain.lifecycle import lifecycle_of
 from shared.domain.planner import plan_warmup
+from shared.domain.rates import Rate
 from shared.responses import Reply, endpoint
 from triggers.blueprint import http
+from triggers.rates import limit_rate
 from triggers.requests import SubmitRequest, as_model, read_object
 from triggers.submission import Submission
 
@@ -23,6 +26,7 @@ from triggers.submission import Submission
 @endpoint
 def validate_search(req: func.HttpRequest, caller: Caller) -> Reply:
     """Report on a submit request. 200 also for a wrong one: ``ok`` says whether a submit would be accepted."""
+    limit_rate(caller, Rate.VALIDATE)
     data = read_object(req)
     try:
         submission = Submission(caller, as_model(data, SubmitRequest))
@@ -31,14 +35,24 @@ def validate_search(req: func.HttpRequest, caller: Caller) -> Reply:
         return Reply({"ok": False, "checks": [row], "plan": None, "estimate": None})
     checks = submission.report()
     ok = all(check["status"] == "ok" for check in checks)
-    plan = None
+    plan = estimate = None
     if ok:
         cluster_check, shards, fits = _cluster_check(submission)
         checks.append(cluster_check)
         ok = cluster_check["status"] != "failed"
-        batches = len(split_batches(submission.queries.lengths, submission.batch_len))
-        plan = {"batches": batches, "shards": shards, "jobs": batches * shards if shards else None, "fits": fits}
-    return Reply({"ok": ok, "checks": checks, "plan": plan, "estimate": None})
+        batches = count_batches(submission.queries.lengths, submission.batch_len)
+        jobs = batches * shards if shards else None
+        plan = {"batches": batches, "shards": shards, "jobs": jobs, "fits": fits}
+        estimate = _estimate(submission, jobs)
+    return Reply({"ok": ok, "checks": checks, "plan": plan, "estimate": estimate})
+
+
+def _estimate(submission: Submission, jobs: int | None) -> dict[str, Any] | None:
+    """What is known of the costs; nothing where the command line plans by itself."""
+    if submission.request.engine == "cli":
+        return None
+    settings = clients().settings
+    return planned_cost(jobs, settings.job_cpus, settings.vcpu_hour_usd)
 
 
 def _cluster_check(submission: Submission) -> tuple[dict[str, Any], int | None, bool | None]:

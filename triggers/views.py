@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.clients.provider import clients
+from shared.domain.cost import search_cost
 from shared.domain.ids import short_id
 from shared.domain.search import Search
 from shared.domain.times import format_time
+from shared.domain.webhook_urls import masked
 
 
 def list_item(search: Search) -> dict[str, Any]:
@@ -34,8 +37,13 @@ def list_item(search: Search) -> dict[str, Any]:
         "error": search.error,
         "attempt": search.attempt,
         "cloned_from": search.cloned_from,
-        "cost": None,
+        "cost": _cost(search),
     }
+
+
+def _cost(search: Search) -> dict[str, Any] | None:
+    settings = clients().settings
+    return search_cost(search.run_seconds, settings.job_cpus, settings.vcpu_hour_usd)
 
 
 def detail(search: Search) -> dict[str, Any]:
@@ -46,5 +54,6 @@ def detail(search: Search) -> dict[str, Any]:
         "kubernetes": {"jobs": [dict(job) for job in search.jobs]},
         "options": dict(search.options),
         "labels": dict(search.labels),
+        "webhook_url": masked(search.webhook_url) if search.webhook_url else None,
         "query": {k: v for k, v in search.query.items() if k != "blob"},
     }

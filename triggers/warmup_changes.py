@@ -21,6 +21,7 @@ from shared.domain.search import ClusterRef
 from shared.responses import Reply, accepted, endpoint
 from shared.telemetry import log_event
 from triggers.blueprint import http
+from triggers.idempotency import check_idempotency_key
 from triggers.requests import WarmupRequest, read_body
 
 ANSWER_SECONDS = 20.0
@@ -40,7 +41,7 @@ def start_warmup(req: func.HttpRequest, caller: Caller, client: Any) -> Reply:
     caller.need(Role.OPERATOR)
     request = read_body(req, WarmupRequest)
     cluster = request.resolve(clients().settings)
-    key = req.headers.get("Idempotency-Key")
+    key = check_idempotency_key(req.headers.get("Idempotency-Key"))
     instance = f"warmup-{content_key(caller.owner, key) if key else uuid.uuid4().hex}"
     data = {"database": request.database, "cluster": cluster.to_dict(), "force": request.force}
     orchestrations = DurableOrchestrations(client)

@@ -192,6 +192,7 @@ class PodRunner:
             log=self.folder / record.name / f"{record.restarts}.log",
             delay_seconds=0.0 if record.is_init else self._around.pace.delay(labels),
             memory_limit=parse_quantity(limits.get("memory", 0)),
+            read_only_root=bool((record.spec.get("securityContext") or {}).get("readOnlyRootFilesystem")),
         )
 
     async def _exit_code(self, sandbox: Sandbox) -> int:

@@ -5,7 +5,7 @@ Called by `podrunner.py`. Processes are spawned from the event loop's thread, wh
 
 More lenient than a cluster, so that what works here need not work there:
 - every image has all programs of this machine, and none of its own;
-- each container runs as root: `runAsUser`, `runAsNonRoot`, `capabilities` and `readOnlyRootFilesystem` are ignored;
+- each container runs as root: `runAsUser`, `runAsNonRoot` and `capabilities` are ignored;
 - `limits.memory` is looked at every half second, so that a short excess goes unseen, and counts no files in memory
   (`emptyDir` with `medium: Memory`); `limits.cpu` is ignored;
 - the network is this machine's, and the API asks for no rights (no RBAC).
@@ -51,6 +51,7 @@ class ContainerStart:
     log: Path
     delay_seconds: float = 0.0
     memory_limit: float = 0.0
+    read_only_root: bool = False
 
 
 def search_path(tools: list[Path]) -> str:
@@ -68,14 +69,16 @@ def arguments(start: ContainerStart) -> list[str]:
             argv += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             argv += ["--ro-bind", str(path), str(path)]
-    argv += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/root", "--dir", "/run"]  # noqa: S108
-    argv += ["--dir", "/var/tmp"]  # noqa: S108
+    argv += ["--proc", "/proc", "--dev", "/dev", "--dir" if start.read_only_root else "--tmpfs", "/tmp"]  # noqa: S108
+    argv += ["--dir", "/root", "--dir", "/run", "--dir", "/var/tmp"]  # noqa: S108
     for number, folder in enumerate(start.tools):
         argv += ["--ro-bind", str(folder), f"{_TOOLS}/{number}"]
     for mount in sorted(start.mounts, key=lambda each: each.target.count("/")):
         argv += ["--ro-bind" if mount.read_only else "--bind", str(mount.source), mount.target]
     # Made where the container does not have it, as container runtimes do; nothing happens to one that is there.
     argv += ["--dir", start.working_dir, "--chdir", start.working_dir]
+    if start.read_only_root:
+        argv += ["--remount-ro", "/"]  # the root alone: what is mounted below stays as it was mounted
     if MARKER not in start.env:
         argv += ["--unsetenv", MARKER]
     argv.append("--")

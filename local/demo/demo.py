@@ -11,6 +11,7 @@ from typing import Any
 from local.demo import compare, sample, search
 from local.demo.api import Api, DemoError
 from local.demo.screen import Screen
+from local.sample.build import DATABASE
 from local.stack import commands
 from local.stack.component import StartError
 from local.stack.home import Home
@@ -85,7 +86,10 @@ def show(home: Home, screen: Screen, api: Api, stack: dict[str, Any]) -> int:
     screen.timeline(detail["steps"], total)
 
     screen.part(6, "The proof: the same search by plain blastn on the whole database")
-    return _proof(screen, database, content, results["summary"])
+    code = _proof(screen, database, content, results["summary"])
+    client = f".venv/bin/python -m elb submit <FASTA> --program blastn --db {DATABASE} --out results"
+    screen.note(f"Your own search: make up, then {client}")
+    return code
 
 
 def _database(screen: Screen, database: Path, stack: dict[str, Any]) -> None:

@@ -54,7 +54,7 @@ class WebFront:
     def application(self) -> web.Application:
         """The aiohttp application; all its paths lead here, because the order of routes is the Functions host's."""
         application = web.Application(client_max_size=MAX_BODY)
-        application.router.add_route("*", "/{path:.*}", self._answer)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self._answer)  # a path may have %0A in it
         return application
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

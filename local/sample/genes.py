@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.domain.fasta import iter_records
+from shared.domain.fasta import query_id
 
 PACKAGE_FOLDER: Final = Path("/usr/share/resfinder/db")
 
@@ -34,14 +34,12 @@ def read_genes(folder: Path = PACKAGE_FOLDER) -> list[Gene]:
         raise FileNotFoundError(f"no genes in {folder}: install Debian's package resfinder-db")
     genes: dict[str, Gene] = {}
     for file in files:
-        with file.open("rb") as lines:
-            for record in iter_records(lines):
-                letters = b"".join(record.chunk.splitlines()[1:]).decode().upper()
-                gene = genes.setdefault(record.id, Gene(record.id, file.stem, letters))
-                if gene.sequence != letters:
-                    raise ValueError(
-                        f"{file.name}: {record.id} differs from the gene of that name in {gene.resistance}"
-                    )
+        for record in file.read_bytes().removeprefix(b">").split(b"\n>"):
+            header, _, body = record.partition(b"\n")
+            name, letters = query_id(header), b"".join(body.split()).decode().upper()
+            gene = genes.setdefault(name, Gene(name, file.stem, letters))
+            if gene.sequence != letters:
+                raise ValueError(f"{file.name}: {name} differs from the gene of that name in {gene.resistance}")
     return list(genes.values())
 
 

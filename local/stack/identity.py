@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import secrets
 from dataclasses import asdict, dataclass, fields
@@ -36,6 +37,11 @@ class Identity:
     arm_token: str
     cluster_token: str
     callback_secret: str
+
+    @property
+    def webhook_secret(self) -> str:
+        """Signs webhooks; receivers have it too, so that it must not be the one that it is made from."""
+        return hmac.digest(self.callback_secret.encode(), b"webhooks", "sha256").hex()
 
     @classmethod
     def of(cls, home: Home) -> Identity:

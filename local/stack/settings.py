@@ -27,6 +27,8 @@ NUMBERS: Mapping[str, str] = {
     "ELB_JOB_MEMORY_LIMIT_GIB": "4",
     "ELB_PROBE_SECONDS": "2",
 }
+# One person and their scripts: nobody is held back. The defaults are tested on their own.
+RATES: Mapping[str, str] = {"ELB_RATE_SUBMIT": "0", "ELB_RATE_VALIDATE": "0", "ELB_RATE_UPLOAD": "0"}
 
 
 def app_settings(ports: Mapping[str, int], identity: Identity) -> dict[str, str]:
@@ -57,7 +59,10 @@ def app_settings(ports: Mapping[str, int], identity: Identity) -> dict[str, str]
         "ELB_CALLBACK_SECRET": identity.callback_secret,
         "ELB_CALLBACK_URL": local.format(ports["app"]),
         "ELB_PARALLEL_WARM_REUSE": "1",
+        "ELB_WEBHOOK_SECRET": identity.webhook_secret,
+        "ELB_WEBHOOK_ALLOW": "localhost,127.0.0.0/8,::1",
         **NUMBERS,
+        **RATES,
         "AUTH_MODE": "dev",
         "AUTH_TENANT_ID": "",
         "AUTH_AUDIENCE": "",

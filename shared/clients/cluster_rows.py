@@ -209,7 +209,7 @@ class TableClusterRows:
                     )
                 else:
                     self._tables.client(CLUSTERS).create_entity(entity)
-        except ConflictError:
+        except (ConflictError, NotFoundError):  # somebody has changed it, or removed it
             return False
         return True
 

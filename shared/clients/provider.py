@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.clients.arm import Arm, AzureArm
 from shared.clients.blobs import AzureBlobs, Blobs
@@ -23,12 +23,15 @@ from shared.clients.credentials import TokenCredential, make_credential
 from shared.clients.event_log import EventLog, TableEventLog
 from shared.clients.kube import Kube, KubeClient
 from shared.clients.kube_credentials import AKS_SERVER_APP, read_kubeconfig
+from shared.clients.outbox import Outbox, TableOutbox
 from shared.clients.preferences import Preferences, TablePreferences
+from shared.clients.rates import Rates, TableRates
 from shared.clients.retrying_kube import RetryingKube
 from shared.clients.search_store import TableSearchStore
 from shared.clients.searches import SearchStore
 from shared.clients.stats import Stats, TableStats
 from shared.clients.table_rows import Tables
+from shared.clients.webhook_sender import HttpWebhookSender, WebhookSender
 from shared.config import Settings, settings
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.search import ClusterRef
@@ -70,6 +73,18 @@ class Clients(Protocol):
         """What was counted."""
 
     @property
+    def rates(self) -> Rates:
+        """How often each owner has asked."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """What receivers are still to be told."""
+
+    @property
+    def webhooks(self) -> WebhookSender:
+        """Who tells them."""
+
+    @property
     def arm(self) -> Arm:
         """Azure Resource Manager."""
 
@@ -95,81 +110,73 @@ class AzureClients:
         self.settings = app_settings
         self._clock = clock
         self._lock = threading.RLock()
-        self._credential: TokenCredential | None = None
-        self._tables: Tables | None = None
-        self._searches: SearchStore | None = None
-        self._clusters: ClusterRows | None = None
-        self._preferences: Preferences | None = None
-        self._events: EventLog | None = None
-        self._stats: Stats | None = None
-        self._arm: Arm | None = None
+        self._made: dict[str, Any] = {}
         self._blobs: OrderedDict[str, Blobs] = OrderedDict()
         self._connections: OrderedDict[str, _Connection] = OrderedDict()
+
+    def _once[T](self, name: str, make: Callable[[], T]) -> T:
+        """What was made under a name, by whoever asked for it first."""
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            made: T = self._made[name]
+            return made
 
     @property
     def credential(self) -> TokenCredential:
         """Who the app is."""
-        with self._lock:
-            if self._credential is None:
-                self._credential = make_credential(self.settings)
-            return self._credential
+        return self._once("credential", lambda: make_credential(self.settings))
 
     @property
     def tables(self) -> Tables:
         """Tables of the state account."""
-        with self._lock:
-            if self._tables is None:
-                self._tables = Tables(self.settings, self.credential)
-            return self._tables
+        return self._once("tables", lambda: Tables(self.settings, self.credential))
 
     @property
     def searches(self) -> SearchStore:
         """Where searches are kept."""
-        with self._lock:
-            if self._searches is None:
-                blobs = self.blobs(self.settings.default_storage_account)
-                self._searches = TableSearchStore(self.tables, blobs)
-            return self._searches
+        account = self.settings.default_storage_account
+        return self._once("searches", lambda: TableSearchStore(self.tables, self.blobs(account)))
 
     @property
     def clusters(self) -> ClusterRows:
         """Where looks at clusters are agreed."""
-        with self._lock:
-            if self._clusters is None:
-                self._clusters = TableClusterRows(self.tables)
-            return self._clusters
+        return self._once("clusters", lambda: TableClusterRows(self.tables))
 
     @property
     def preferences(self) -> Preferences:
         """What clusters are to have warm by themselves."""
-        with self._lock:
-            if self._preferences is None:
-                self._preferences = TablePreferences(self.tables)
-            return self._preferences
+        return self._once("preferences", lambda: TablePreferences(self.tables))
 
     @property
     def events(self) -> EventLog:
         """Histories of searches."""
-        with self._lock:
-            if self._events is None:
-                self._events = TableEventLog(self.tables)
-            return self._events
+        return self._once("events", lambda: TableEventLog(self.tables))
 
     @property
     def stats(self) -> Stats:
         """What was counted."""
-        with self._lock:
-            if self._stats is None:
-                self._stats = TableStats(self.tables)
-            return self._stats
+        return self._once("stats", lambda: TableStats(self.tables))
+
+    @property
+    def rates(self) -> Rates:
+        """How often each owner has asked."""
+        return self._once("rates", lambda: TableRates(self.tables))
+
+    @property
+    def outbox(self) -> Outbox:
+        """What receivers are still to be told."""
+        return self._once("outbox", lambda: TableOutbox(self.tables))
+
+    @property
+    def webhooks(self) -> WebhookSender:
+        """Who tells them."""
+        return self._once("webhooks", lambda: HttpWebhookSender(self.settings.allowed_receivers))
 
     @property
     def arm(self) -> Arm:
         """Azure Resource Manager."""
-        with self._lock:
-            if self._arm is None:
-                self._arm = AzureArm(self.settings, self.credential)
-            return self._arm
+        return self._once("arm", lambda: AzureArm(self.settings, self.credential))
 
     def blobs(self, account: str) -> Blobs:
         """Blobs of a storage account."""

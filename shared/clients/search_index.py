@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from shared.clients.expiry_index import ExpiryIndex
 from shared.clients.search_rows import columns_of, search_of
 from shared.clients.table_rows import INDEX, Tables, key_part, translated
 from shared.domain.errors import ConflictError, NotFoundError, PermanentError, TransientError
@@ -50,6 +51,7 @@ class SearchIndex:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.expiry = ExpiryIndex(tables)
 
     def add(self, search: Search) -> None:
         """Write every row that points at a new search."""
@@ -62,6 +64,7 @@ class SearchIndex:
         for row in (*self._rows(search), *(_id_row(search, alias) for alias in search.aliases)):
             with translated("index row"):
                 self._tables.client(INDEX).delete_entity(row["PartitionKey"], row["RowKey"])
+        self.expiry.drop(search)
 
     def before_update(self, before: Search, after: Search) -> IndexCopy | None:
         """What must be done before the row of a search is changed.
@@ -69,6 +72,7 @@ class SearchIndex:
         Returns:
             Of a search that ends: its index row as it is now, for ``after_update``.
         """
+        self.expiry.before_update(before, after)
         if after.is_unfinished and not before.is_unfinished:
             self._upsert(_unfinished_row(after))  # before the row, as when it is created
         if before.is_unfinished and not after.is_unfinished:
@@ -84,6 +88,7 @@ class SearchIndex:
                 self._replace(_unfinished_row(after))
             elif copy is not None:
                 self.drop_ended(copy.row)
+            self.expiry.after_update(before, after)
         except TransientError as error:
             log_event("copy_not_written", job_id=after.job_id, code=error.code, message=error.message)
 

@@ -32,14 +32,26 @@ _TIMES = (
     "attempt_started_at",
     "checked_at",
     "results_expire_at",
+    "results_removed_at",
     "waiting_since",
     "outcome_at",
 )
-_TEXTS = ("job_id", "owner", "program", "database", "title", "source", "idempotency_key", "outcome", "seen_digest")
+_TEXTS = (
+    "job_id",
+    "owner",
+    "program",
+    "database",
+    "title",
+    "source",
+    "idempotency_key",
+    "outcome",
+    "seen_digest",
+    "webhook_url",
+)
 _CLUSTER = ("subscription_id", "resource_group", "cluster_name", "storage_account")
 _PROGRESS = tuple(f"progress_{name}" for name in ("total", "pending", "running", "succeeded", "failed"))
 _STATE = ("schema", "status", "phase", "waiting_reason", "error_brief", "attempt", "run", "expected_jobs")
-_ORIGIN = ("engine", "cloned_from", "delete_run", "first_run", "all_succeeded_looks", "aliases")
+_ORIGIN = ("engine", "cloned_from", "delete_run", "first_run", "all_succeeded_looks", "run_seconds", "aliases")
 _BRIEF = {"code": 100, "message": 1000, "hint": 1000, "job": 100}
 """What a list shows of an error, and how many characters of it: the log's tail is only in the detail."""
 COLUMNS = (*_TEXTS, *_TIMES, *_CLUSTER, *_PROGRESS, *_STATE, *_ORIGIN)
@@ -70,6 +82,7 @@ def columns_of(search: Search) -> dict[str, Any]:
         "delete_run": search.delete_run,
         "first_run": search.first_run,
         "all_succeeded_looks": search.all_succeeded_looks,
+        "run_seconds": search.run_seconds,
         "aliases": ",".join(search.aliases),
         "expected_jobs": -1 if search.expected_jobs is None else search.expected_jobs,
     }
@@ -134,6 +147,7 @@ def search_of(row: Mapping[str, Any], etag: str = "") -> Search:
         delete_run=int(row.get("delete_run", 0)),
         first_run=int(row.get("first_run", 0)),
         all_succeeded_looks=int(row.get("all_succeeded_looks", 0)),
+        run_seconds=int(row.get("run_seconds", 0)),
         aliases=tuple(filter(None, str(row.get("aliases", "")).split(","))),
         expected_jobs=None if expected < 0 else expected,
         progress=Progress.from_dict({name.removeprefix("progress_"): row.get(name, 0) for name in _PROGRESS}),

@@ -1,7 +1,8 @@
 """Searches in Azure Tables: create, read, list, and change with the row's ETag as the guard.
 
 Tables: ``elbsearches`` has one partition per owner with the search rows (``s:`` + a key that sorts newest first) and
-the idempotency rows (``i:``), so that both are written in one transaction. ``elbindex`` finds an owner by an id
+the idempotency rows (``i:``), so that both are written in one transaction; so are the events of the outbox (``w:``)
+with the row that says the search has ended. ``elbindex`` finds an owner by an id
 (``id:<id>``), lists all owners newest first (``all``) and the unfinished searches of a cluster (``active:<cluster>``),
 these with a copy of their columns, so that one query reads them all. Index rows are written before and removed after
 what they point at: one that points at nothing is harmless, and a copy that was left behind is mended by the reconcile.
@@ -13,20 +14,23 @@ import random
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 from shared.clients.blobs import Blobs
+from shared.clients.outbox import TableOutbox
 from shared.clients.search_index import IndexCopy, SearchIndex
 from shared.clients.search_keys import SearchKeys, claimed, row_name
+from shared.clients.search_lists import SearchLists, read_row
 from shared.clients.search_migrations import SCHEMA
 from shared.clients.search_payloads import SearchPayloads, stored_columns
-from shared.clients.search_rows import COLUMNS, search_of
 from shared.clients.searches import Change, IdempotencyKey
 from shared.clients.table_rows import SEARCHES, Tables, translated
-from shared.domain.errors import ConflictError, ElbError, NotFoundError, PermanentError, TransientError
+from shared.domain.errors import ConflictError, ElbError, NotFoundError, TransientError
 from shared.domain.ids import is_own_id, owner_key, row_key
 from shared.domain.search import Search
 from shared.domain.search_filter import EVERYTHING, SearchFilter
+from shared.domain.webhooks import WebhookEvent, ended_event
 from shared.telemetry import log_event
 
 _READ_TRIES = 3
@@ -34,9 +38,6 @@ _WRITE_TRIES = 12
 _WRITE_PAUSE = 0.02
 """Seconds that the longest wait before a try grows by."""
 _PARALLEL_READS = 8
-MAX_SCANNED = 1000
-"""Rows that one page of a list looks through at most."""
-_LISTED = ["PartitionKey", "RowKey", *COLUMNS]
 _NOT_COPIED = frozenset({"payload", "payload_blob"})
 
 
@@ -48,6 +49,8 @@ class TableSearchStore:
         self._index = SearchIndex(tables)
         self._keys = SearchKeys(self._index)
         self._payloads = SearchPayloads(blobs)
+        self._outbox = TableOutbox(tables)
+        self._lists = SearchLists(tables, self._index, self._keys)
 
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
         """Write a new search: index rows, then the row and its idempotency row in one transaction.
@@ -109,15 +112,17 @@ class TableSearchStore:
             )
         return self.get(owner, row["job_id"])
 
-    def find(self, job_id: str) -> Search:
-        """A search by any of its ids: one read for the owner, one for the row."""
+    def find(self, job_id: str, owner: str | None = None) -> Search:
+        """A search by any of its ids: one read for the owner, one for the row; of another's the row is not read."""
         row = self._index.find(job_id)
+        if owner is not None and row["owner"] != owner:
+            raise NotFoundError("row_not_found", f"search {job_id} is not there")
         return self.get(row["owner"], row["job_id"])
 
     def get(self, owner: str, job_id: str) -> Search:
         """A search whose owner is known: one read, a second one for a payload that lies in a blob."""
         for tries in range(_READ_TRIES):
-            row = self._row(owner, job_id)
+            row = read_row(self._tables, self._keys, owner, job_id)
             try:
                 return self._payloads.read(row)
             except TransientError as error:  # a payload that was replaced between the two reads: read both again
@@ -125,15 +130,10 @@ class TableSearchStore:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _row(self, owner: str, job_id: str, select: list[str] | None = None) -> Any:
-        def read(key: str) -> Any:
-            with translated(f"search {job_id}"):
-                return self._tables.client(SEARCHES).get_entity(owner_key(owner), key, select=select)
-
-        return self._keys.use(job_id, read)
-
     def update(self, owner: str, job_id: str, change: Change) -> Search:
         """Read, change, write the columns that differ where nobody else wrote meanwhile; else again.
+
+        What is to be said at the end of a search goes into the outbox in the same transaction.
 
         Raises:
             NotFoundError: the row is gone.
@@ -152,10 +152,15 @@ class TableSearchStore:
                 differing = new
             self._payloads.write(after, differing)
             copy = self._index.before_update(before, after)
+            event = ended_event(before, after)
+            if event is not None:
+                self._outbox.announce(event)
             try:
-                self._merge(owner, job_id, differing, before.etag)
+                self._merge(owner, job_id, differing, before.etag, event)
             except ConflictError:
                 continue
+            if event is not None:
+                self._outbox.announce_again(event)
             if set(differing) - _NOT_COPIED:
                 self._index.after_update(before, after, copy)
             if before.payload_blob and "payload_blob" in differing:
@@ -163,7 +168,9 @@ class TableSearchStore:
             return after
         raise TransientError("row_contended", f"search {job_id} is written by many at once", "try again")
 
-    def _merge(self, owner: str, job_id: str, columns: Mapping[str, Any], etag: str) -> None:
+    def _merge(
+        self, owner: str, job_id: str, columns: Mapping[str, Any], etag: str, event: WebhookEvent | None
+    ) -> None:
         from azure.core import MatchConditions
         from azure.data.tables import UpdateMode
 
@@ -172,48 +179,30 @@ class TableSearchStore:
         def write(key: str) -> None:
             entity = {"PartitionKey": owner_key(owner), "RowKey": key, **columns}
             with translated(f"search {job_id}"):
-                self._tables.client(SEARCHES).update_entity(entity, mode=UpdateMode.MERGE, **guard)
+                table = self._tables.client(SEARCHES)
+                if event is None:
+                    table.update_entity(entity, mode=UpdateMode.MERGE, **guard)
+                    return
+                how = {"mode": UpdateMode.MERGE, **guard}
+                table.submit_transaction([("update", entity, how), ("upsert", self._outbox.entity(event))])
 
         self._keys.use(job_id, write)
 
     def page(
         self, owner: str, limit: int, after: str | None, where: SearchFilter = EVERYTHING
     ) -> tuple[list[Search], str | None]:
-        """One page of an owner's searches: one query, whatever the total, and no payloads on the way.
-
-        A text of the title is looked for in at most ``MAX_SCANNED`` rows a call: the page may be short, or empty, and
-        still have a successor.
-        """
-        query = "PartitionKey eq @p and RowKey gt @after and RowKey lt 's;'"
-        query += "".join(f" and {name} eq @{name}" for name in where.columns)
-        parameters = {"p": owner_key(owner), "after": max(after or "", "s:"), **where.columns}
-        searches: list[Search] = []
-        scanned = 0
-        with translated("searches"):
-            found = self._tables.client(SEARCHES).query_entities(
-                query,
-                parameters=parameters,
-                results_per_page=MAX_SCANNED if where.text else limit,
-                select=_LISTED,
-            )
-            for row in found:
-                scanned += 1
-                search = _listed(row)
-                if search is not None and where.matches(search):
-                    searches.append(search)
-                if len(searches) == limit or scanned == MAX_SCANNED:
-                    return searches, row["RowKey"]
-        return searches, None
+        """One page of an owner's searches, as ``SearchLists.page``."""
+        return self._lists.page(owner, limit, after, where)
 
     def page_of_all(
         self, limit: int, after: str | None, where: SearchFilter = EVERYTHING
     ) -> tuple[list[Search], str | None]:
-        """One page over all owners: one query of the index and one read per row, in parallel."""
-        rows = self._index.all_owners(limit, after)
-        with ThreadPoolExecutor(_PARALLEL_READS, thread_name_prefix="rows") as pool:
-            found = list(pool.map(self._listed_at, rows))
-        searches = [s for s in found if s is not None and where.matches(s)]
-        return searches, rows[-1]["RowKey"] if len(rows) == limit else None
+        """One page over all owners, as ``SearchLists.page_of_all``."""
+        return self._lists.page_of_all(limit, after, where)
+
+    def expired(self, now: datetime, limit: int, after: str | None = None) -> tuple[list[Search], str | None]:
+        """Searches whose results were kept until before now, as ``SearchLists.expired``."""
+        return self._lists.expired(now, limit, after)
 
     def unfinished(self, cluster_key: str) -> list[Search]:
         """The searches of a cluster that are active or being deleted, oldest first: one query, without payloads.
@@ -262,8 +251,10 @@ class TableSearchStore:
             self._row_of_copy(copy)
 
     def delete(self, search: Search) -> None:
-        """Remove a search's rows: the idempotency row, then the row itself, then what points at it."""
+        """Remove a search's rows: what is still to be said of it, the idempotency row, the row, what points at it."""
         partition = owner_key(search.owner)
+        if search.webhook_url:
+            self._outbox.clear(search)
         with translated(f"search {search.job_id}"):
             table = self._tables.client(SEARCHES)
             if search.idempotency_key:
@@ -275,24 +266,8 @@ class TableSearchStore:
         """Let another id lead to a search; False when it leads to another search already."""
         return self._index.add_alias(owner, job_id, alias)
 
-    def _listed_at(self, row: Mapping[str, Any]) -> Search | None:
-        """What a row of the index points at, as a list shows it."""
-        try:
-            return _listed(self._row(row["owner"], row["job_id"], _LISTED))
-        except NotFoundError:  # written before its search, which was never written or is deleted
-            return None
-
     def _pointed_at(self, row: Mapping[str, Any]) -> Search | None:
         try:
             return self.get(row["owner"], row["job_id"])
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
-
-
-def _listed(row: Any) -> Search | None:
-    """A row of a list, without its payload; one of a newer version must not keep the others from being listed."""
-    try:
-        return search_of(row, row.metadata.get("etag") or "")
-    except PermanentError as error:
-        log_event(error.code, job_id=row.get("job_id"))
-        return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.domain.search import Search
@@ -32,8 +33,11 @@ class SearchStore(Protocol):
     def known(self, owner: str, idempotency: IdempotencyKey) -> Search | None:
         """The search that this key made; None for a new key. Raises ConflictError for another body."""
 
-    def find(self, job_id: str) -> Search:
-        """A search by any of its ids. Raises NotFoundError."""
+    def find(self, job_id: str, owner: str | None = None) -> Search:
+        """A search by any of its ids; NotFoundError where there is none, or none of this owner's.
+
+        Another's costs what one costs that is not there.
+        """
 
     def get(self, owner: str, job_id: str) -> Search:
         """A search whose owner is known. Raises NotFoundError."""
@@ -56,6 +60,9 @@ class SearchStore(Protocol):
 
     def unfinished_rows(self, cluster_key: str) -> list[Search]:
         """The same from their own rows, with payloads; copies that were left behind are mended."""
+
+    def expired(self, now: datetime, limit: int, after: str | None = None) -> tuple[list[Search], str | None]:
+        """Searches whose results were kept until before now, without payloads, and where the next page begins."""
 
     def mend_copy(self, owner: str, job_id: str) -> None:
         """Bring the copy by which an unfinished search is found up to date with its row."""

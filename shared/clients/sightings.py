@@ -114,6 +114,7 @@ def sighted(row: Search, seen: Observation, at: datetime, digest: str, *, keep_j
     outcome = seen.outcome.value if seen.outcome in _ENDS else ""
     phase = _PHASES.get(seen.outcome)
     after = replace(row, progress=seen.progress, all_succeeded_looks=seen.all_succeeded_looks, seen_digest=digest)
+    after = replace(after, run_seconds=max(row.run_seconds, seen.run_seconds))  # Jobs go, what they cost stays
     if outcome != row.outcome:
         after = replace(after, outcome=outcome, outcome_at=at if outcome else None)
     if phase is not None and phase != row.phase:

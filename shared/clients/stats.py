@@ -12,7 +12,7 @@ from itertools import batched, groupby
 from typing import Any, Protocol
 
 from shared.clients.table_rows import STATS, Tables, key_part, translated
-from shared.domain.errors import TransientError
+from shared.domain.errors import NotFoundError, TransientError
 from shared.domain.stats import Entry, TimerRun, hour_of
 from shared.domain.times import format_time, parse_time
 
@@ -96,7 +96,7 @@ class TableStats:
         try:
             with translated("statistics"):
                 client.submit_transaction([("delete", row) for row in rows])
-        except TransientError:
+        except (NotFoundError, TransientError):
             # All or nothing: one row that somebody else has removed meanwhile keeps all others.
             with translated("statistics"):
                 for row in rows:

@@ -18,6 +18,7 @@ INDEX = "elbindex"
 CLUSTERS = "elbclusters"
 EVENTS = "elbevents"
 STATS = "elbstats"
+RATES = "elbrates"
 _MAX_KEY_PART = 400
 """Characters. A key may have 1 KiB, which is 512 UTF-16 units, and a part is not the whole key."""
 
@@ -92,6 +93,8 @@ def translated(what: str) -> Iterator[None]:
     except ResourceExistsError as error:
         raise ConflictError("row_exists", f"{what} is there already") from error
     except HttpResponseError as error:
+        if error.status_code == 404:  # in a transaction, which has an error class of its own
+            raise NotFoundError("row_not_found", f"{what} is not there") from error
         if error.status_code == 412:
             raise ConflictError("row_changed", f"{what} was changed meanwhile") from error
         if error.status_code == 409:

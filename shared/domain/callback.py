@@ -8,7 +8,8 @@ import hmac
 
 def callback_token(secret: str, job_id: str) -> str:
     """The token of one search, hex."""
-    return hmac.new(secret.encode(), job_id.encode(), hashlib.sha256).hexdigest()
+    # "surrogatepass": the id of a call may be any text, and one that is no id has no right token either.
+    return hmac.new(secret.encode(), job_id.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def token_is_valid(secret: str, job_id: str, token: str) -> bool:

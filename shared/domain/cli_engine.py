@@ -12,6 +12,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from shared.domain.ids import JOB_ID
+from shared.domain.masking import mask_secrets
 from shared.domain.snapshot import ContainerView, JobState, JobView, PodView
 
 LOG_LINES = 400
@@ -242,7 +243,7 @@ def _error(end: Exit, job: JobView, pods: tuple[PodView, ...], shown: str, unmar
         "hint": hint,
         "job": job.name,
         "exit_code": int(end.code),
-        "log_tail": shown,
+        "log_tail": mask_secrets(shown),
     }
 
 
@@ -270,5 +271,5 @@ def submit_timeout(seconds: float, looked: Mapping[str, Any] | None, *, removed:
         "code": "submit_timeout",
         "message": f"elastic-blast submit did not end within {seconds:g} s: {reasons}{left}",
         "hint": "mend what the reason names, then retry the search",
-        "log_tail": (looked or {}).get("log") or "",
+        "log_tail": mask_secrets((looked or {}).get("log") or ""),
     }

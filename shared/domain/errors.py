@@ -11,9 +11,11 @@
     |  |- ForbiddenError        your role does not allow it (HTTP 403)
     |  |- UnauthenticatedError  nobody is known to be asking (HTTP 401)
     |  |- PreconditionFailedError  it is not any more what the caller has seen (HTTP 412)
+    |  |- GoneError             it was there, and is kept no longer (HTTP 410)
     |  |- TooLargeError         more than a limit allows (HTTP 413)
     |  '- StoredValueError      what the product has stored cannot be read (HTTP 500, shown with its code)
     |- TransientError           asking again may help; raised, so that the durable retry handles it (HTTP 503)
+    |  '- RateLimitedError      the caller asks too often (HTTP 429)
     '- ConfigurationError       a setting is wrong; the app does not start
 
 Every error has a ``code`` (snake_case, stable, for programs), a ``message`` (what happened, naming the value),
@@ -106,6 +108,12 @@ class ConflictError(PermanentError):
     status = 409
 
 
+class GoneError(PermanentError):
+    """It was there, and is kept no longer."""
+
+    status = 410
+
+
 class TooLargeError(PermanentError):
     """More than a limit allows."""
 
@@ -136,6 +144,12 @@ class TransientError(ElbError):
     def __init__(self, code: str, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(code, message, hint)
         self.retry_after = retry_after
+
+
+class RateLimitedError(TransientError):
+    """The caller asks more often than they may; ``retry_after`` says when the next request may come."""
+
+    status = 429
 
 
 class ConfigurationError(ElbError):

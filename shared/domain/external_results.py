@@ -107,7 +107,8 @@ def is_within(search: Search, blob: str) -> bool:
 
 def external_manifest(search: Search, files: Iterable[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
     """The content of the published manifest. What only who began the search knows is null."""
-    nobody_knows = ("image", "command_line", "database_version", "database_sequences", "database_letters", "shards")
+    about_database = ("database_version", "database_sequences", "database_letters")
+    nobody_knows = ("program_version", "image", "command_line", *about_database, "shards")
     provenance = {
         "program": search.program,
         "database": search.database,
@@ -116,6 +117,7 @@ def external_manifest(search: Search, files: Iterable[Mapping[str, Any]], at: da
         "job_id": search.job_id,
         "attempt": search.attempt,
         "created_at": format_time(search.created_at),
+        "started_at": format_time(search.started_at),
         "published_at": format_time(at),
         "engine": search.engine,
     }

@@ -38,6 +38,8 @@ _EXIT_CODES: dict[int, tuple[str, str, str]] = {
     74: ("upload_failed", "the result could not be uploaded", "check the nodes' way to the storage account"),
     137: ("out_of_memory", "the container was killed, most likely for its memory", "use more shards or a larger node"),
 }
+_NO_STATISTICS = re.compile(r"are not supported for substitution scores|Substitution scores .+ are not supported")
+_OTHER_SCORES = "choose -reward, -penalty, -gapopen and -gapextend among those that the log tail names"
 _BESIDE_BLAST = ("upload_failed", "the result could not be uploaded", "read the log tail; check the way to the storage")
 _BEFORE_BLAST = ("download_failed", "the query batch could not be fetched", "read the log tail; check the storage")
 _NODE_LOST = ("node_lost", "the node went away under the pod", "warm the database again, then retry the search")
@@ -122,7 +124,8 @@ def storage_refusal(text: str) -> tuple[str, str, str]:
 def told_by_log(failure: Failure, log_tail: str) -> Failure:
     """Tell apart what ends with the same exit code, by what was written.
 
-    These are a bad query and bad options, and a role that is missing and a firewall.
+    These are a bad query and bad options, a role that is missing and a firewall, and an engine that failed and one that
+    has no statistics for the scores and gap costs that were asked for (blastn ends with 3 then).
 
     Args:
         log_tail: what the failing container wrote last; where it says neither, the failure stays as it is.
@@ -130,6 +133,10 @@ def told_by_log(failure: Failure, log_tail: str) -> Failure:
     if failure.code == "storage_denied":
         code, what, hint = storage_refusal(log_tail)
         return replace(failure, code=code, message=failure.message.replace(_EXIT_CODES[65][1], what), hint=hint)
+    if failure.code == "blast_engine_error" and _NO_STATISTICS.search(log_tail):
+        what = "BLAST has no statistics for these scores and gap costs"
+        message = failure.message.replace(_EXIT_CODES[3][1], what)
+        return replace(failure, code="bad_options", message=message, hint=_OTHER_SCORES)
     if failure.code != "bad_query_or_options":
         return failure
     text = log_tail.lower()

@@ -69,7 +69,7 @@ def row_key(job_id: str, created_at: datetime) -> str:
     if is_own_id(job_id):
         return newest_first_key(job_id)
     milliseconds = max(0, (created_at - _EPOCH) // _MILLISECOND)
-    digest = int.from_bytes(hashlib.sha256(job_id.encode()).digest()[:10])
+    digest = int.from_bytes(hashlib.sha256(job_id.encode(errors="surrogatepass")).digest()[:10])
     return f"{_ALL_ONES - (milliseconds << 80 | digest):032x}"
 
 
@@ -85,7 +85,7 @@ def short_id(job_id: str) -> str:
 
 def owner_key(owner: str) -> str:
     """The partition of an owner's rows: a name that is valid in a Table and tells nothing about the owner."""
-    return hashlib.sha256(owner.encode()).hexdigest()[:32]
+    return hashlib.sha256(owner.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def content_key(*parts: str) -> str:

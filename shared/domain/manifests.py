@@ -60,6 +60,7 @@ class BlastJob:
         layout: number of shards of the layout that the shard is of.
         source_version: of the database; the Job ends with 71 on a node that has another one.
         command: the BLAST program and its arguments, without query and output; never seen by a shell.
+        full_evalues: the table gets the E-values with all digits as its last column.
         query_url: URL from which the pod reads its batch (signed, short-lived).
         result_url: URL to which it writes its result (signed, short-lived).
         deadline_seconds: ``activeDeadlineSeconds``.
@@ -84,6 +85,7 @@ class BlastJob:
     size: PodSize
     deadline_seconds: int
     ttl_seconds: int
+    full_evalues: bool = False
 
     @property
     def name(self) -> str:
@@ -107,6 +109,7 @@ class BlastJob:
             "ELB_RESULT_URL": self.result_url,
             "ELB_MARKER": f"{MOUNT}/{self.database}/.warm-{self.layout:02d}-{self.shard:02d}",
             "ELB_SOURCE_VERSION": self.source_version,
+            "ELB_FULL_EVALUES": "yes" if self.full_evalues else "",
             "ELB_CALLBACK_URL": self.callback_url,
             "ELB_CALLBACK_TOKEN": self.callback_token,
         }
@@ -118,7 +121,7 @@ class BlastJob:
             "env": [{"name": name, "value": literal(value)} for name, value in env.items()],
             "resources": self.size.resources(),
             "volumeMounts": [mount("blastdb", MOUNT, read_only=True), *scripts_mounts(), mount("work", "/work")],
-            "securityContext": unprivileged(),
+            "securityContext": unprivileged(read_only=True),
             "workingDir": "/work",
         }
         spec = pod_spec(self.node, container, host_path("Directory"))
@@ -192,9 +195,14 @@ def host_path(kind: str) -> dict[str, Any]:
     return {"name": "blastdb", "hostPath": {"path": NODE_FOLDER, "type": kind}}
 
 
-def unprivileged() -> dict[str, Any]:
-    """The security context of every container of the product."""
-    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+def unprivileged(*, read_only: bool = False) -> dict[str, Any]:
+    """The security context of every container of the product.
+
+    Args:
+        read_only: the image is read-only, for a container that writes to its volumes only.
+    """
+    context = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return context | {"readOnlyRootFilesystem": True} if read_only else context
 
 
 def pod_spec(node: str, container: Mapping[str, Any], blastdb: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.cost import run_seconds
 from shared.domain.failures import Failure, failed_container, failure_of_job
 from shared.domain.search import Progress, Search
 from shared.domain.snapshot import (
@@ -49,6 +50,7 @@ class Observation:
     Attributes:
         all_succeeded_looks: of a search that does not know how many Jobs it has: how many looks in a row, this one
             included, saw the same number of Jobs, all succeeded. The next look finds it in the row.
+        run_seconds: for which the Jobs of the product's own engine ran, of those that are still there and have ended.
     """
 
     outcome: Outcome
@@ -57,6 +59,7 @@ class Observation:
     waiting_reason: str | None = None
     failure: Failure | None = None
     all_succeeded_looks: int = 0
+    run_seconds: int = 0
 
 
 def ids_of(search: Search) -> frozenset[str]:
@@ -89,6 +92,13 @@ def observe(snapshot: ClusterSnapshot, search: Search, *, success_marker: bool =
         success_marker: whether the command line's own SUCCESS marker is there; it only counts for a search that does
             not know how many Jobs it has.
     """
+    seen = _observe(snapshot, search, success_marker)
+    if search.source != "api" or search.engine != "native":
+        return seen  # what such Jobs ask for is not known
+    return replace(seen, run_seconds=sum(run_seconds(snapshot.pods_of(job)) for job in _work(snapshot, search)))
+
+
+def _observe(snapshot: ClusterSnapshot, search: Search, success_marker: bool) -> Observation:
     jobs = _work(snapshot, search)
     pods = {job.name: snapshot.pods_of(job) for job in jobs}
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}

@@ -94,12 +94,13 @@ def check_task(program: Program, task: str | None) -> None:
 
 
 def tabular_order_is_exact(program: Program, task: str | None = None) -> bool:
-    """Whether tabular results of shards are merged into exactly the order of an unsharded search.
+    """Whether the E-values that tables show are enough to put the shards' subjects in the order of an unsharded search.
 
     For blastn, megablast and dc-megablast the E-value is a function of the score. Elsewhere it depends on the subject's
     length and composition (blastp, blastx, tblastn), on links between HSPs (tblastx) or on the strand (blastn-short),
-    and tabular formats print three digits of it: subjects whose printed E-values are equal may come in another order,
-    and where the cut falls among them another one of them is kept. XML prints six digits.
+    and tables show three digits of it: of subjects whose printed E-values are equal, those of different shards may come
+    in another order. `shared.domain.blast_options.BlastOptions.needs_full_evalues` says who asks for more digits. XML
+    prints six.
     """
     return program is Program.BLASTN and (task or default_task(program)) != "blastn-short"
 

@@ -101,7 +101,10 @@ class Search:
         waiting_since: since when it is in the waiting phase that it is in.
         outcome: what the last look saw of the present attempt, where that ends its monitor: ``done``, ``failed`` (then
             ``failure`` says why) or ``missing_jobs``; else empty.
+        results_removed_at: when its results were removed, because they are kept for a while only.
+        run_seconds: for which the Jobs of the present attempt ran, as far as looks have seen them end.
         seen_digest: of the Jobs that the last look saw, to tell without the payload whether they have changed.
+        webhook_url: whom to tell when it has ended; it may hold a secret, and is shown and logged by its host only.
     """
 
     job_id: str
@@ -124,6 +127,7 @@ class Search:
     cancel_requested_at: datetime | None = None
     progress: Progress = field(default_factory=Progress)
     results_expire_at: datetime | None = None
+    results_removed_at: datetime | None = None
     attempt_started_at: datetime | None = None
     checked_at: datetime | None = None
     engine: str = "native"
@@ -137,6 +141,8 @@ class Search:
     outcome: str = ""
     outcome_at: datetime | None = None
     seen_digest: str = ""
+    run_seconds: int = 0
+    webhook_url: str = field(default="", repr=False)
     # payload: what can grow
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -250,6 +256,7 @@ def retried(search: Search, at: datetime) -> Search:
         outcome="",
         outcome_at=None,
         seen_digest="",
+        run_seconds=0,
         failure=None,
         expected_jobs=None,
         jobs_created_at=None,

@@ -39,6 +39,8 @@ class ContainerView:
     waiting_message: str = ""
     terminated_reason: str = ""
     exit_code: int | None = None
+    started_at: datetime | None = None
+    """Of one that has ended."""
     finished_at: datetime | None = None
     is_init: bool = False
 
@@ -236,6 +238,7 @@ def _read_container(obj: Mapping[str, Any], *, is_init: bool = False) -> Contain
         waiting_message=waiting.get("message", ""),
         terminated_reason=terminated.get("reason", ""),
         exit_code=terminated.get("exitCode"),
+        started_at=parse_time(terminated.get("startedAt")),
         finished_at=parse_time(terminated.get("finishedAt")),
         is_init=is_init,
     )

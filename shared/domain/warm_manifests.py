@@ -139,6 +139,7 @@ class CleanJob:
             "app.kubernetes.io/managed-by": MANAGED_BY,
         }
         container = _container("clean", "clean.sh", self.image, {"ELB_DB": self.database}, self.size)
+        container["securityContext"] = unprivileged(read_only=True)
         spec = pod_spec(self.node, container, host_path("DirectoryOrCreate"))
         spec["tolerations"] = [*spec["tolerations"], dict(_CORDONED)]
         annotations = {MADE_BY: self.made_by}

@@ -7,10 +7,12 @@ in order. ``World`` holds them all; ``shared.clients.provider.use`` puts it in.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from shared.clients.blobs import BlobItem
 from shared.clients.cluster_rows import Numbered, Slots
@@ -22,6 +24,8 @@ from shared.domain.database_work import DatabaseWork
 from shared.domain.errors import ConflictError, ElbError, NotFoundError, PreconditionFailedError
 from shared.domain.history import Event
 from shared.domain.preference import DEFAULT, PreferenceChange, read_preference
+from shared.domain.published import has_expired
+from shared.domain.rates import Allowance, Bucket, Rate, take
 from shared.domain.roles import RoleAssignment
 from shared.domain.schedule import ClusterRow
 from shared.domain.search import ClusterRef, Search
@@ -29,6 +33,7 @@ from shared.domain.search_filter import EVERYTHING, SearchFilter
 from shared.domain.stats import Entry, TimerRun, hour_of
 from tests.activities.fake_durable import FakeDurable
 from tests.activities.fake_kube import FakeKube
+from tests.activities.fake_outbox import FakeOutbox, FakeReceivers
 
 
 @dataclass
@@ -42,6 +47,7 @@ class FakeSearchStore:
     mended: list[str] = field(default_factory=list)
     failing: ElbError | None = None
     meanwhile: Callable[[], object] | None = None
+    outbox: FakeOutbox | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def create(self, search: Search, idempotency: IdempotencyKey | None = None) -> tuple[Search, bool]:
@@ -70,10 +76,10 @@ class FakeSearchStore:
         self.rows[search.owner, search.job_id] = replace(search, etag=str(len(self.written)))
         return self.rows[search.owner, search.job_id]
 
-    def find(self, job_id: str) -> Search:
+    def find(self, job_id: str, owner: str | None = None) -> Search:
         self._check()
         found = [search for (_, known), search in self.rows.items() if known == self.aliases.get(job_id, job_id)]
-        if not found:
+        if not found or owner not in (None, found[0].owner):
             raise NotFoundError("row_not_found", f"search {job_id} is not there")
         return found[0]
 
@@ -94,7 +100,11 @@ class FakeSearchStore:
             with self._lock:
                 if self.get(owner, job_id).etag != before.etag:
                     continue
-                return before if after == before else self.put(after)
+                if after == before:
+                    return before
+                if self.outbox is not None:
+                    self.outbox.changed(before, after)
+                return self.put(after)
 
     def page(
         self, owner: str, limit: int, after: str | None, where: SearchFilter = EVERYTHING
@@ -118,11 +128,19 @@ class FakeSearchStore:
     def unfinished_rows(self, cluster_key: str) -> list[Search]:
         return self.unfinished(cluster_key)
 
+    def expired(self, now: datetime, limit: int, after: str | None = None) -> tuple[list[Search], str | None]:
+        self._check()
+        found = [s for s in self.rows.values() if s.results_removed_at is None and has_expired(s, now)]
+        found = sorted((s for s in found if s.job_id > (after or "")), key=lambda s: s.job_id)
+        return found[:limit], found[limit - 1].job_id if len(found) > limit else None
+
     def mend_copy(self, owner: str, job_id: str) -> None:
         self.mended.append(job_id)
 
     def delete(self, search: Search) -> None:
         self._check()
+        if self.outbox is not None:
+            self.outbox.forget(search)
         self.rows.pop((search.owner, search.job_id), None)
 
     def add_alias(self, owner: str, job_id: str, alias: str) -> bool:
@@ -287,12 +305,17 @@ class FakeBlobs:
 
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
+    metadata: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    times: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    copied: list[str] = field(default_factory=list)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     failing: ElbError | None = None
 
     def put(self, container: str, name: str, data: bytes | IO[bytes], content_type: str) -> None:
         if self.failing is not None:
             raise self.failing
         self.blobs[container, name] = data if isinstance(data, bytes) else data.read()
+        self.times[container, name] = self.clock()
         self.written.append(name)
 
     def read(self, container: str, name: str) -> bytes:
@@ -300,14 +323,44 @@ class FakeBlobs:
             raise NotFoundError("blob_not_found", f"blob {container}/{name} is not there")
         return self.blobs[container, name]
 
-    def stream(self, container: str, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        data = self.read(container, name)
+    def put_blocks(
+        self, container: str, name: str, source: Callable[[], Iterable[bytes]], content_type: str, *, new: bool = False
+    ) -> None:
+        content = b"".join(source())
+        if new and (container, name) in self.blobs:
+            raise ConflictError("blob_exists", f"blob {container}/{name} is there already")
+        self.put(container, name, content, content_type)
+
+    def copy(
+        self, container: str, name: str, source: str, content_type: str, *, etag: str = "", new: bool = False
+    ) -> None:
+        path = urlsplit(source).path.removeprefix("/")
+        where, _, what = path.partition("/")
+        content = self.read(where, what)
+        if etag and self.stat(where, what).etag != etag:
+            raise ConflictError("blob_changed", f"blob {where}/{what} was changed meanwhile")
+        self.copied.append(name)
+        self.put_blocks(container, name, lambda: [content], content_type, new=new)
+
+    def touch(self, container: str, name: str) -> None:
+        self.put(container, name, self.read(container, name), "")
+        self.written.pop()
+
+    def stat(self, container: str, name: str) -> BlobItem:
+        return self._item(container, name, self.read(container, name))
+
+    def stream(
+        self, container: str, name: str, offset: int = 0, length: int | None = None, *, etag: str = ""
+    ) -> Iterator[bytes]:
+        data = self.read(container, name)[offset:][:length]
         for start in range(0, len(data), 50):
+            if etag and self.stat(container, name).etag != etag:
+                raise ConflictError("blob_changed", f"blob {container}/{name} was changed meanwhile")
             yield data[start : start + 50]
 
     def listing(self, container: str, prefix: str) -> list[BlobItem]:
         return [
-            BlobItem(name, len(data), f"{len(data)}")
+            self._item(where, name, data)
             for (where, name), data in sorted(self.blobs.items())
             if where == container and name.startswith(prefix)
         ]
@@ -315,6 +368,17 @@ class FakeBlobs:
     def delete(self, container: str, names: Iterable[str]) -> None:
         for name in names:
             self.blobs.pop((container, name), None)
+
+    def delete_unchanged(self, container: str, item: BlobItem) -> bool:
+        if (container, item.name) in self.blobs and self.stat(container, item.name).etag != item.etag:
+            return False
+        self.delete(container, [item.name])
+        return True
+
+    def _item(self, container: str, name: str, data: bytes) -> BlobItem:
+        written = self.times.get((container, name))
+        etag = f"{len(data)}" if written is None else f"{len(data)}-{written.timestamp()}-{zlib.crc32(data)}"
+        return BlobItem(name, len(data), etag, self.metadata.get((container, name), {}), written)
 
     def url(self, container: str, name: str = "", *, permissions: str, life: timedelta) -> str:
         return f"https://store/{container}/{name}?sp={permissions}&seconds={life.total_seconds():.0f}"
@@ -369,6 +433,24 @@ class FakeStats:
         for key in old:
             del self.entries[key]
         return len(old)
+
+
+@dataclass
+class FakeRates:
+    """Buckets in a dict. ``failing`` is raised by every call."""
+
+    buckets: dict[tuple[str, Rate], Bucket] = field(default_factory=dict)
+    failing: ElbError | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, owner: str, rate: Rate, allowance: Allowance, now: datetime) -> float:
+        if self.failing is not None:
+            raise self.failing
+        with self._lock:
+            decision = take(self.buckets.get((owner, rate)), allowance, now)
+            if decision.bucket is not None:
+                self.buckets[owner, rate] = decision.bucket
+            return decision.wait_seconds
 
 
 @dataclass
@@ -432,11 +514,18 @@ class World:
     preferences: FakePreferences = field(default_factory=FakePreferences)
     events: FakeEventLog = field(default_factory=FakeEventLog)
     stats: FakeStats = field(default_factory=FakeStats)
+    rates: FakeRates = field(default_factory=FakeRates)
     arm: FakeArm = field(default_factory=FakeArm)
     store: FakeBlobs = field(default_factory=FakeBlobs)
     cluster: FakeKube = field(default_factory=FakeKube)
     durable: FakeDurable = field(default_factory=FakeDurable)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outbox: FakeOutbox = field(init=False)
+    webhooks: FakeReceivers = field(default_factory=FakeReceivers)
+
+    def __post_init__(self) -> None:
+        self.outbox = self.searches.outbox = FakeOutbox(self.now)
+        self.store.clock = self.now
 
     def blobs(self, account: str) -> FakeBlobs:
         return self.store

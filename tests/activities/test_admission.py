@@ -189,6 +189,22 @@ class TestWaiting:
             world.searches.put(replace(first, phase=Phase.COMPLETED))
             assert check_admission(ref(world.searches.find(job_id(2))))["decision"] == "admit"
 
+    @pytest.mark.proves("N8", "N14")
+    def test_for_one_of_ten_slots_for_half_an_hour(self, world: World) -> None:
+        put_warm_cluster(world)
+        for number in range(1, 11):
+            assert check_admission(ref(put_search(world, job_id(number))))["decision"] == "admit", number
+        verdict = check_admission(ref(put_search(world, job_id(11))))
+        assert (verdict["decision"], verdict["phase"]) == ("wait", "waiting_for_capacity")
+        assert verdict["seconds"] == 1800
+
+    @pytest.mark.proves("N9")
+    def test_for_a_database_for_three_quarters_of_an_hour(self, world: World) -> None:
+        put_warm_cluster(world)
+        del world.store.blobs["blast-db", f"{DB}/{DB}.01.nsq"]
+        verdict = admission(world)
+        assert (verdict["phase"], verdict["seconds"]) == ("waiting_for_database", 2700)
+
     @pytest.mark.parametrize("name", ["CLUSTER", "DATABASE", "WARMUP"])
     def test_as_long_as_the_setting_says(self, name: str) -> None:
         world = new_world(**{f"ELB_{name}_WAIT_SECONDS": "7"})

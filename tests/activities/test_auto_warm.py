@@ -24,7 +24,7 @@ from shared.domain.errors import ElbError, StoredValueError, TransientError
 from shared.domain.preference import PreferenceChange
 from shared.domain.states import Phase
 from tests.activities.fakes import World
-from tests.activities.test_isolation import principal
+from tests.activities.route_table import principal
 from tests.activities.worlds import (
     CLUSTER,
     DB,

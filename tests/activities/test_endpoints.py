@@ -95,6 +95,13 @@ class TestWarmups:
         assert ask(warmup_changes.start_warmup, world.durable, body={"database": DB}, headers=headers) == first
         assert len(world.durable.started) == 1
 
+    @pytest.mark.parametrize("key", ["", "a\tb", "k" * 201, "\xe4"])
+    def test_a_wrong_key_starts_nothing(self, world: World, key: str) -> None:
+        headers = {"Idempotency-Key": key}
+        status, body = ask(warmup_changes.start_warmup, world.durable, body={"database": DB}, headers=headers)
+        assert (status, body["error"]["code"]) == (422, "invalid_idempotency_key")
+        assert world.durable.started == {}
+
     @pytest.mark.parametrize("instance", ["warmup-none", "", "job-1", "warmup-../x"])
     def test_work_that_is_not_there(self, world: World, instance: str) -> None:
         world.durable.started["job-1"] = "search_orchestrator", {}

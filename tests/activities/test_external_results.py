@@ -26,7 +26,7 @@ from shared.domain.states import Phase
 from tests.activities.external_worlds import ID, PIECES, put_external, put_outside, put_results
 from tests.activities.fakes import World
 from tests.activities.worlds import ref
-from triggers import changes, jobs
+from triggers import changes, results
 
 
 class TestResults:
@@ -170,10 +170,10 @@ class TestEndpoints:
         search = put_external(world, phase=Phase.COMPLETED)
         put_results(world)
         register_results(ref(search))
-        listed = json.loads(self.ask(jobs.show_results, id=ID).get_body())
+        listed = json.loads(self.ask(results.show_results, id=ID).get_body())
         assert [file["url"] for file in listed["manifest"]] == [f"/api/blast/jobs/{ID}/results/{n}" for n in PIECES]
         for name, content in PIECES.items():
-            answer = self.ask(jobs.download_result, id=ID, name=name)
+            answer = self.ask(results.download_result, id=ID, name=name)
             assert (answer.status_code, answer.get_body()) == (200, content)
             assert answer.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}"'
 
@@ -182,7 +182,7 @@ class TestEndpoints:
         search = put_external(world, phase=Phase.COMPLETED, aliases=("alias",))
         world.store.blobs[RESULTS_CONTAINER, "alias/shard_01/batch_000-x.out.gz"] = PIECES["batch_001-blastn-nt.out.gz"]
         register_results(ref(search))
-        answer = self.ask(jobs.download_result, id=ID, name="shard_01-batch_000-x.out.gz")
+        answer = self.ask(results.download_result, id=ID, name="shard_01-batch_000-x.out.gz")
         assert answer.status_code == 302
         assert "/results/alias/shard_01/batch_000-x.out.gz?" in answer.headers["Location"]
 
@@ -192,7 +192,7 @@ class TestEndpoints:
         put_external(world, phase=Phase.COMPLETED)
         world.store.blobs[RESULTS_CONTAINER, "job-of-anna/results.tsv"] = b"secret"
         world.store.blobs[RESULTS_CONTAINER, blob] = b"secret"
-        file = {"name": "x", "size": 6, "sha256": "", "content_type": "text/plain", "blob": blob}
+        file = {"name": "x", "size": 6, "sha256": "0" * 64, "content_type": "text/plain", "blob": blob}
         manifest = json.dumps({"manifest": [file]}).encode()
         world.store.blobs[RESULTS_CONTAINER, f"{ID}/manifest.json"] = manifest
-        assert self.ask(jobs.download_result, id=ID, name="x").status_code == 404
+        assert self.ask(results.download_result, id=ID, name="x").status_code == 404

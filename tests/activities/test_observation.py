@@ -85,6 +85,13 @@ class TestWhatItSees:
         assert error["job"] == job["metadata"]["name"]
         assert error["log_tail"] == "BLAST Database error: No alias"
 
+    @pytest.mark.proves("Q3")
+    def test_no_signature_of_a_url_is_kept_with_the_error(self, world: World) -> None:
+        search = put_running_search(world)
+        pod = put_pod(world, put_job(world, search, 0, "failed"), "Failed", exit_code=5)
+        world.cluster.logs[pod["metadata"]["name"]] = "cannot read https://a.net/c/b?se=1&sig=abc"
+        assert look(world, search)["error"]["log_tail"] == "cannot read https://a.net/c/b?***"
+
     def test_a_log_that_cannot_be_read_does_not_hide_the_failure(self, world: World) -> None:
         """The node of the failing pod may be gone for good; the Job has failed all the same."""
         search = put_running_search(world)

@@ -15,13 +15,14 @@ from activities.search_jobs import create_search_jobs
 from shared import responses
 from shared.clients.provider import use
 from shared.domain.cli_manifest import helper_name
+from shared.domain.external_results import external_manifest
 from shared.domain.results import RESULTS_CONTAINER, published_blob
 from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.activities.fakes import World
-from tests.activities.test_isolation import principal
+from tests.activities.route_table import principal
 from tests.activities.worlds import DB, Json, ago, new_world, put_running_search, put_search, put_warm_cluster, ref
-from triggers import changes, jobs
+from triggers import changes, jobs, results
 
 pytestmark = pytest.mark.proves("T7")
 OWNER = "dev@localhost"
@@ -58,8 +59,8 @@ def search(world: World) -> Search:
     made = put_search(world, owner=OWNER, engine="cli", phase=Phase.RUNNING, jobs_created_at=ago(60))
     for alias in (ALIAS, OTHER_ALIAS):
         register_cli_search(ref(made, alias=alias))
-    file = {"name": "results.tsv", "size": 5, "sha256": "0", "content_type": "text/plain"}
-    manifest = {"manifest": [file], "provenance": {}, "summary": {}}
+    file = {"name": "results.tsv", "size": 5, "sha256": "0" * 64, "content_type": "text/csv"}
+    manifest = external_manifest(made, [file], ago(0))
     world.store.blobs[RESULTS_CONTAINER, published_blob(made.job_id, "manifest.json")] = json.dumps(manifest).encode()
     world.store.blobs[RESULTS_CONTAINER, published_blob(made.job_id, "results.tsv")] = b"a row"
     return made
@@ -81,10 +82,10 @@ class TestEveryIdLeadsToIt:
 
     def test_results(self, world: World, search: Search, any_id: str) -> None:
         in_phase(world, search, Phase.COMPLETED)
-        answer = ask(jobs.show_results, id=any_id)
+        answer = ask(results.show_results, id=any_id)
         (file,) = json.loads(answer.get_body())["manifest"]
         assert file["url"] == f"/api/blast/jobs/{search.job_id}/results/results.tsv"
-        assert ask(jobs.download_result, id=any_id, name="results.tsv").get_body() == b"a row"
+        assert ask(results.download_result, id=any_id, name="results.tsv").get_body() == b"a row"
 
     def test_cancel_and_events(self, world: World, search: Search, any_id: str) -> None:
         answer = ask(changes.cancel_search, world.durable, body={}, id=any_id)
@@ -124,7 +125,7 @@ def test_an_alias_of_somebody_elses_search_tells_nothing(monkeypatch: pytest.Mon
     with use(signed_in):
         theirs = put_running_search(signed_in, 7, owner="bert", engine="cli")
         register_cli_search(ref(theirs, alias=ALIAS))
-        routes: list[tuple[Any, list[Any]]] = [(jobs.show_search, [signed_in.durable]), (jobs.show_results, [])]
+        routes: list[tuple[Any, list[Any]]] = [(jobs.show_search, [signed_in.durable]), (results.show_results, [])]
         routes += [(changes.show_events, []), (changes.cancel_search, [signed_in.durable])]
         for endpoint, client in routes:
             assert ask(endpoint, *client, headers=principal("anna"), body={}, id=ALIAS).status_code == 404

@@ -68,6 +68,7 @@ LATE: dict[str, tuple[Json, ...]] = {
     names.DELETE_SEARCH_BLOBS: ({},),
     names.DELETE_SEARCH_ROW: ({},),
     names.WAKE_WAITING: ({},),
+    names.DELIVER_WEBHOOK: ({},),
     names.START_CLI_SUBMIT: ({"number": 1}, {"number": 2}),
     names.CHECK_CLI_SUBMIT: ({"number": 1},),
     names.REMOVE_CLI_SUBMIT: ({},),

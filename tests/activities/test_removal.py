@@ -160,6 +160,7 @@ class TestDeletion:
         assert other in world.store.blobs
         assert world.events.events.keys() == (set() if row == "there" else {search.job_id})
 
+    @pytest.mark.proves("X2")
     def test_a_row_that_cannot_be_deleted_keeps_its_payloads(self, world: World) -> None:
         search = put_deleting_search(world)
         world.store.blobs["elb-state", f"{search.job_id}/payload-1.json"] = b"{}"

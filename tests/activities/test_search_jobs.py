@@ -14,6 +14,7 @@ from activities.registry import errors_as_data
 from activities.results import merge_search_batch
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from shared.clients.jobs import PARALLEL_JOBS
+from shared.clients.provider import use
 from shared.domain.errors import PermanentError, TransientError
 from shared.domain.results import DATABASES_CONTAINER, RESULTS_CONTAINER, piece_blob
 from shared.domain.search import Search, fail, retried
@@ -24,6 +25,7 @@ from tests.activities.worlds import (
     ago,
     hit,
     job_id,
+    new_world,
     put_batches,
     put_database,
     put_job,
@@ -59,6 +61,16 @@ def row(world: World, search: Search) -> Search:
 
 
 class TestCreating:
+    @pytest.mark.proves("N15")
+    @pytest.mark.parametrize(("setting", "seconds"), [({}, 3600), ({"ELB_JOB_TTL_SECONDS": "120"}, 120)])
+    def test_each_is_kept_for_a_while_when_it_has_ended(self, setting: dict[str, str], seconds: int) -> None:
+        world = new_world(**setting)
+        with use(world):
+            put_warm_cluster(world)
+            create_search_jobs(ref(put_search(world, plan={"batches": 1, "sequences": 3})))
+            kept = {world.cluster.objects["jobs"][name]["spec"]["ttlSecondsAfterFinished"] for name in own_jobs(world)}
+        assert kept == {seconds}
+
     @pytest.mark.proves("S5")
     def test_batches_times_shards(self, world: World, search: Search) -> None:
         assert create_search_jobs(ref(search)) == {"jobs": 4}

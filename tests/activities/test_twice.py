@@ -15,6 +15,7 @@ from activities.admission import check_admission
 from activities.observation import observe_cluster
 from activities.preparation import cleanup_stale_jobs, ensure_scripts, stage_queries
 from activities.progress import advance_search
+from activities.publishing import publish_results
 from activities.removal import (
     check_deletion,
     delete_search_blobs,
@@ -22,7 +23,7 @@ from activities.removal import (
     remove_search_objects,
     wake_waiting,
 )
-from activities.results import check_results, merge_search_batch, publish_results
+from activities.results import check_results, merge_search_batch
 from activities.search_jobs import create_search_jobs, stop_search_jobs
 from activities.warmup import observe_warmup, plan_database_warmup, prepare_shards
 from activities.warmup_jobs import create_warmup_job

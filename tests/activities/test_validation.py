@@ -46,6 +46,8 @@ def test_one_that_would_run_now(world: World) -> None:
     assert report["ok"] is True
     assert cluster_check(report)["status"] == "ok"
     assert report["plan"] == {"batches": 1, "shards": 2, "jobs": 2, "fits": True}
+    assert (report["estimate"]["jobs"], report["estimate"]["usd"]) == (2, None)
+    assert "0.504 USD: 4 vCPU x 0.063" in report["estimate"]["assumptions"]
     assert written(world) == (0, 0, 0)
 
 

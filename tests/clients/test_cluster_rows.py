@@ -160,6 +160,14 @@ class TestWork:
         assert not cluster_rows.write_work(cluster, "db", leave(old, "release-1"))
         assert set(cluster_rows.work(cluster, "db").warmups) == {"warmup-1"}
 
+    def test_what_was_removed_meanwhile_does_not_come_back(self, cluster_rows: ClusterRows) -> None:
+        cluster = a_cluster()
+        assert cluster_rows.write_work(cluster, "db", join_warmup(DatabaseWork(), "warmup-1", "db", T0))
+        old = cluster_rows.work(cluster, "db")
+        assert cluster_rows.write_work(cluster, "db", leave(old, "warmup-1"))
+        assert not cluster_rows.write_work(cluster, "db", join_warmup(old, "warmup-2", "db", LATER))
+        assert cluster_rows.work(cluster, "db") == DatabaseWork()
+
     @pytest.mark.parametrize(
         ("row", "column", "read"),
         [

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.clients.provider import AzureClients
-from shared.clients.search_store import MAX_SCANNED
+from shared.clients.search_lists import MAX_SCANNED
 from shared.clients.searches import SearchStore
 from shared.clients.table_rows import INDEX
 from shared.domain.ids import row_key

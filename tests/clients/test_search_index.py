@@ -55,7 +55,11 @@ class TestEnds:
     ) -> None:
         with place.table.watching() as seen:
             assert searches.update(search.owner, search.job_id, end).is_terminal
-        assert steps(seen) == [("GET", "row"), ("GET", "index"), ("PATCH", "row"), ("DELETE", "index")]
+        found = steps(seen)
+        if end is self.ENDS[1]:  # its results are found by the time at which they expire
+            assert found.index(("PATCH", "index")) < found.index(("PATCH", "row"))
+            found.remove(("PATCH", "index"))
+        assert found == [("GET", "row"), ("GET", "index"), ("PATCH", "row"), ("DELETE", "index")]
         assert seen[-1].headers["If-Match"] not in ("", "*")
         assert copied(clients, search) is None
         assert unfinished(searches, search) == reconciled(searches, search) == []

@@ -22,11 +22,15 @@ class Authority:
     server: ssl.SSLContext
 
 
-def make_authority(folder: Path) -> Authority:
-    """Make both; the server's key goes into ``folder``, where Python's TLS wants to read it."""
+def make_authority(folder: Path, *names: str) -> Authority:
+    """Make both; the server's key goes into ``folder``, where Python's TLS wants to read it.
+
+    Args:
+        names: of the server, besides its address.
+    """
     issuer, server = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = _certificate("authority", issuer, "authority", issuer)
-    certificate = _certificate("server", server, "authority", issuer)
+    authority = _certificate("authority", issuer, "authority", issuer, ())
+    certificate = _certificate("server", server, "authority", issuer, names)
     chain = folder / "server.pem"
     key = server.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -38,10 +42,15 @@ def make_authority(folder: Path) -> Authority:
 
 
 def _certificate(
-    subject: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey
+    subject: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    names: tuple[str, ...],
 ) -> x509.Certificate:
     """With all that strict verification asks for (RFC 5280, 4.2.1)."""
     now, is_ca = datetime.now(UTC), subject == issuer
+    all_names = [x509.IPAddress(IPv4Address("127.0.0.1")), *map(x509.DNSName, names)]
     usage = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
     )
@@ -60,6 +69,6 @@ def _certificate(
             x509.KeyUsage(digital_signature=True, key_cert_sign=is_ca, crl_sign=is_ca, decipher_only=False, **usage),
             critical=True,
         )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(all_names), critical=False)
         .sign(issuer_key, hashes.SHA256())
     )

@@ -31,7 +31,18 @@ def eventually[T](look: Callable[[], T], what: str, seconds: float = 10.0) -> T:
 def pod_spec(script: str, **more: Any) -> Json:
     """A pod's spec with one container `blast` that runs a shell script."""
     container: Json = {"name": "blast", "image": "ncbi/elb:1.4.0", "command": ["sh", "-c", script]}
-    for field in ("env", "envFrom", "volumeMounts", "resources", "workingDir", "args", "image", "command"):
+    fields = (
+        "env",
+        "envFrom",
+        "volumeMounts",
+        "resources",
+        "workingDir",
+        "args",
+        "image",
+        "command",
+        "securityContext",
+    )
+    for field in fields:
         if field in more:
             container[field] = more.pop(field)
     return {"restartPolicy": "Never", "containers": [container], **more}

@@ -139,6 +139,7 @@ def test_the_active_deadline_ends_the_job_and_its_pods(raw: Raw) -> None:
     assert raw.pods_of("late") == []
 
 
+@pytest.mark.proves("N15")
 def test_a_finished_job_goes_after_its_ttl_with_its_pods(raw: Raw) -> None:
     raw.create(job("brief", "true", ttlSecondsAfterFinished=1))
     raw.job_ended("brief")

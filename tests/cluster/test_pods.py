@@ -102,6 +102,17 @@ def test_a_read_only_mount_is_read_only(raw: Raw) -> None:
     assert "Read-only" in _output(raw, "ro", "touch /db/x; true", volumes=volumes, volumeMounts=mounts)
 
 
+def test_a_read_only_image_leaves_the_volumes_as_they_are(raw: Raw) -> None:
+    more: Json = {
+        "volumes": [{"name": "work", "emptyDir": {}}],
+        "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+    }
+    script = "touch /tmp/x; touch /root/x; touch /x; echo written > /work/x; echo out >/dev/null; cat /work/x"
+    lines = _output(raw, "sealed", script, **more, securityContext={"readOnlyRootFilesystem": True}).splitlines()
+    assert ["Read-only" in line for line in lines] == [True, True, True, False]
+    assert lines[-1] == "written"
+
+
 def test_an_empty_dir_is_shared_with_init_containers_and_goes_with_the_pod(raw: Raw) -> None:
     mounts = [{"name": "work", "mountPath": "/work"}]
     first = {"image": "busybox", "volumeMounts": mounts}

@@ -12,7 +12,6 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import pytest
 
 from local.stack.stack import Stack
 from shared.domain.residency import RESIDENT_SHARE
-from shared.domain.times import parse_time
 from tests.e2e.product import DATABASE, Product, wait_for
 
 TIMER = "reconcile_auto_warm"
@@ -37,16 +35,7 @@ class Warming:
 
     def fire(self) -> dict[str, int]:
         """One whole run of the timer, as if its minute had come; what it did."""
-        began = datetime.now(UTC) - timedelta(milliseconds=1)
-        base = self.product.stack.api.removesuffix("/api")
-        httpx.post(f"{base}/admin/functions/{TIMER}", json={}).raise_for_status()
-
-        def done() -> dict[str, int] | None:
-            run = self.product.http.get("/stats").json()["timers"].get(TIMER)
-            at = parse_time(run["last_run"]) if run else None
-            return run["result"] if run and at is not None and at >= began else None
-
-        return wait_for(done, 60, "the end of a turn")
+        return self.product.fire(TIMER)
 
     def arm(self, method: str, tail: str = "") -> dict[str, Any]:
         """Call ARM as ``az aks`` does, past the app."""

@@ -102,6 +102,7 @@ def test_a_clone_is_a_new_search_with_the_edits(product: Product) -> None:
 
 
 @pytest.mark.usefixtures("slow_pods")
+@pytest.mark.proves("X2")
 def test_a_deleted_search_leaves_nothing(product: Product) -> None:
     before = product.everything_kept()
     job_id = product.submit()

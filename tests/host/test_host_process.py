@@ -100,6 +100,9 @@ class TestHttp:
         assert got["query"] == {"x": "1,2", "y": ""}
         assert bytes.fromhex(got["body"]) == body
 
+    def test_a_path_may_have_any_character_in_it(self, sample: SampleApp) -> None:
+        assert sample.http.get("/echo/a%0Ab%00%C2%85/7").json()["route"] == {"name": "a\nb\x00\x85", "number": "7"}
+
     def test_a_compressed_body_is_passed_on_as_it_is(self, sample: SampleApp) -> None:
         answer = sample.http.post("/echo/x", content=b"not gzip", headers={"Content-Encoding": "gzip"})
         assert bytes.fromhex(answer.json()["body"]) == b"not gzip"

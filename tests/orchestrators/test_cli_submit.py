@@ -117,6 +117,7 @@ class TestAgain:
 
 @pytest.mark.proves("S7")
 class TestTimeout:
+    @pytest.mark.proves("N12")
     def test_the_helper_is_removed_before_it_is_said(self) -> None:
         played = submit(STUCK | LAST_LOG)
         assert played.result["status"] == "failed"
@@ -131,7 +132,8 @@ class TestTimeout:
         looks = submit(RUNNING, deadline_seconds=20).context.calls(CHECK)
         assert [look["with_log"] for look in looks] == [False] * 4 + [True]
 
-    @pytest.mark.parametrize(("looks", "status"), [(120, "submitted"), (121, "failed")])
+    @pytest.mark.proves("N12")
+    @pytest.mark.parametrize(("looks", "status"), [(119, "submitted"), (120, "submitted"), (121, "failed")])
     def test_just_at_the_limit_and_just_beyond_it(self, looks: int, status: str) -> None:
         assert submit(*[RUNNING] * looks, SUCCEEDED).result["status"] == status
 

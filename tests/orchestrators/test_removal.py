@@ -82,6 +82,7 @@ def deletion(**others: Any) -> Play:
 
 
 class TestDeletion:
+    @pytest.mark.proves("X2")
     def test_the_row_goes_last(self) -> None:
         played = deletion()
         assert played.result == {"status": "deleted"}
@@ -103,6 +104,7 @@ class TestDeletion:
         assert len(played.context.calls(names.CHECK_DELETION)) == CHECKS_PER_GENERATION
         assert played.continued == REF | {"delete_run": 1}
 
+    @pytest.mark.proves("X2")
     @pytest.mark.parametrize("step", [names.REMOVAL_ORCHESTRATOR, names.DELETE_SEARCH_BLOBS, names.DELETE_SEARCH_ROW])
     def test_what_could_not_be_deleted_is_said_and_the_row_stays(self, step: str) -> None:
         failing: dict[str, Any] = {step: BUSY}

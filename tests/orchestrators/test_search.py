@@ -188,6 +188,18 @@ class TestWaiting:
         waits = [WAITING] * (ready_after // 15)
         assert search(check_admission=in_turn(*waits, WARM)).result == {"phase": phase}
 
+    @pytest.mark.proves("N8", "N9")
+    @pytest.mark.parametrize(
+        ("what", "seconds", "pause"), [("waiting_for_capacity", 1800, 60), ("waiting_for_database", 2700, 15)]
+    )
+    @pytest.mark.parametrize(("turns", "phase"), [(-1, "completed"), (0, "completed"), (1, "failed")])
+    def test_and_so_do_a_slot_and_a_database(self, what: str, seconds: int, pause: int, turns: int, phase: str) -> None:
+        """The seconds are the settings' defaults (``tests/activities/test_admission.py`` has them sent along)."""
+        waits = [WAITING | {"phase": what, "seconds": seconds}] * (seconds // pause + turns)
+        played = search(check_admission=in_turn(*waits, WARM))
+        assert played.result == {"phase": phase}
+        assert played.context.seconds == min(seconds, pause * len(waits))
+
     CAPACITY = WAITING | {"phase": "waiting_for_capacity", "reason": "10 searches are active", "seconds": 180}
 
     def test_each_reason_has_a_deadline_of_its_own(self) -> None:

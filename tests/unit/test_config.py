@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from shared import config
-from shared.config import Settings, check_deployment, is_loopback, read_settings, validate_at_start, without_port
+from shared.config import Settings, check_deployment, read_settings, validate_at_start
 from shared.domain.errors import ConfigurationError
 from shared.domain.search import ClusterRef
+from shared.hosts import is_loopback, without_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_AZURE = {
@@ -29,6 +30,12 @@ ON_ONE_MACHINE = {
     "WEBSITE_HOSTNAME": "127.0.0.1:7071",
     "ELB_DEFAULT_STORAGE_ACCOUNT": "elblocal",
     "ELB_CALLBACK_SECRET": "secret",
+}
+TENANT = "8f9d1c9e-0000-4000-8000-00000000000a"
+WITH_TOKENS = {k: v for k, v in ON_AZURE.items() if k != "WEBSITE_AUTH_ENABLED"} | {
+    "AUTH_MODE": "jwt",
+    "AUTH_TENANT_ID": TENANT,
+    "AUTH_AUDIENCE": "api://elb",
 }
 STATIC = {
     "ELB_CREDENTIAL": "static:token",
@@ -58,6 +65,13 @@ class TestDefaults:
             ("active_searches", 10),
             ("query_limit_bytes", 1_000_000),
             ("download_limit_bytes", 8_000_000),
+            ("rate_submit", 60),
+            ("rate_validate", 120),
+            ("rate_upload", 30),
+            ("webhook_secret", ""),
+            ("webhook_allow", ""),
+            ("webhook_retry_seconds", 86_400),
+            ("auth_audiences", ()),
             ("namespace", "default"),
             ("auth_mode", "easyauth"),
             ("external_owner", "external"),
@@ -97,6 +111,11 @@ class TestWrongSettings:
             ("ELB_SEARCH_DEADLINE_SECONDS", "86401"),
             ("ELB_RESULTS_GRACE_SECONDS", "-1"),
             ("ELB_CLUSTER_WAIT_SECONDS", "-1"),
+            ("ELB_WEBHOOK_SECRET", "fifteen letters"),
+            ("ELB_WEBHOOK_ALLOW", "127.0.0.0/33"),
+            ("ELB_WEBHOOK_ALLOW", "http://localhost"),
+            ("ELB_WEBHOOK_RETRY_SECONDS", "-1"),
+            ("ELB_WEBHOOK_RETRY_SECONDS", "604801"),
             ("ELB_CAPACITY_WAIT_SECONDS", "-1"),
             ("ELB_DATABASE_WAIT_SECONDS", "-1"),
             ("ELB_WARMUP_WAIT_SECONDS", "-1"),
@@ -107,6 +126,9 @@ class TestWrongSettings:
             ("ELB_PROBE_SECONDS", "61"),
             ("ELB_QUERY_LIMIT_BYTES", "0"),
             ("ELB_DOWNLOAD_LIMIT_BYTES", "0"),
+            ("ELB_RATE_SUBMIT", "-1"),
+            ("ELB_RATE_VALIDATE", "0.5"),
+            ("ELB_RATE_UPLOAD", ""),
             ("ELB_EXTERNAL_OWNER", ""),
             ("ELB_EXTERNAL_OWNER", "  "),
             ("ELB_DEFAULT_CLUSTER", "aks"),
@@ -128,6 +150,8 @@ class TestWrongSettings:
                     "ELB_BLOB_ENDPOINT",
                     "ELB_STATE_TABLE_ENDPOINT",
                     "ELB_CALLBACK_URL",
+                    "AUTH_ISSUER",
+                    "AUTH_KEYS_URL",
                 )
                 for url in (
                     "",
@@ -193,6 +217,16 @@ class TestOwnerOfSearchesBegunOutside:
         assert read_settings(environ).external_owner == owner
 
 
+class TestTokens:
+    def test_issuer_and_keys_are_the_tenant_s(self) -> None:
+        settings = read_settings({"AUTH_TENANT_ID": TENANT.upper()})
+        assert settings.auth_issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+        assert settings.auth_keys_url == f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
+
+    def test_several_audiences(self) -> None:
+        assert read_settings({"AUTH_AUDIENCE": "api://elb, 0f"}).auth_audiences == ("api://elb", "0f")
+
+
 class TestEmptyIsAValue:
     @pytest.mark.parametrize(
         ("name", "field"),
@@ -230,7 +264,7 @@ class TestStaticCredential:
 
 
 class TestDeployment:
-    @pytest.mark.parametrize("environ", [ON_AZURE, ON_ONE_MACHINE])
+    @pytest.mark.parametrize("environ", [ON_AZURE, ON_ONE_MACHINE, WITH_TOKENS])
     def test_right(self, environ: dict[str, str]) -> None:
         check_deployment(read_settings(environ))
 
@@ -239,7 +273,13 @@ class TestDeployment:
         [
             ({**ON_AZURE, "AUTH_MODE": "none"}, "AUTH_MODE"),
             ({**ON_AZURE, "AUTH_MODE": "EasyAuth"}, "AUTH_MODE"),
-            ({**ON_AZURE, "AUTH_MODE": "jwt"}, "not built yet"),
+            ({**ON_AZURE, "AUTH_MODE": "jwt"}, "AUTH_TENANT_ID"),
+            ({**WITH_TOKENS, "AUTH_TENANT_ID": ""}, "AUTH_TENANT_ID"),
+            ({**WITH_TOKENS, "AUTH_TENANT_ID": "common"}, "AUTH_TENANT_ID"),
+            ({**WITH_TOKENS, "AUTH_TENANT_ID": "example.org"}, "AUTH_TENANT_ID"),
+            ({**WITH_TOKENS, "AUTH_TENANT_ID": TENANT + "/"}, "AUTH_TENANT_ID"),
+            ({**WITH_TOKENS, "AUTH_AUDIENCE": ""}, "AUTH_AUDIENCE"),
+            ({**WITH_TOKENS, "AUTH_AUDIENCE": " , "}, "AUTH_AUDIENCE"),
             ({**ON_AZURE, "WEBSITE_AUTH_ENABLED": "False"}, "WEBSITE_AUTH_ENABLED"),
             ({**ON_AZURE, "WEBSITE_AUTH_ENABLED": ""}, "WEBSITE_AUTH_ENABLED"),
             ({**ON_AZURE, "WEBSITE_AUTH_ENABLED": "1"}, "WEBSITE_AUTH_ENABLED"),

@@ -17,7 +17,7 @@ from shared.domain.ids import newest_first_key
 from shared.domain.search import ClusterRef, Progress
 from shared.domain.states import Phase
 from tests.unit.domain.objects import JOB_ID, NOW, search
-from triggers.paging import read_cursor, read_limit, write_cursor
+from triggers.paging import MAX_FILTER, read_cursor, read_filter, read_limit, write_cursor
 from triggers.requests import MAX_BODY_BYTES, ClusterFields, ShardsRequest, SubmitRequest, WarmupRequest, read_body
 from triggers.views import detail, list_item
 
@@ -144,6 +144,9 @@ class TestSubmit:
             ({"cluster": {"cluster_name": "a/b"}}, "cluster.cluster_name"),
             ({"cluster": {"cluster_name": "a|b"}}, "cluster.cluster_name"),
             ({"cluster": {"resource_group": "a' or '1"}}, "cluster.resource_group"),
+            ({"cluster": {"resource_group": "."}}, "cluster.resource_group"),
+            ({"cluster": {"subscription_id": ".."}}, "cluster.subscription_id"),
+            ({"cluster": {"cluster_name": "c."}}, "cluster.cluster_name"),
             ({"cluster": {"subscription_id": "a\n"}}, "cluster.subscription_id"),
             ({"cluster": {"cluster_name": "a" * 64}}, "cluster.cluster_name"),
         ],
@@ -225,6 +228,13 @@ class TestPaging:
         with pytest.raises(MalformedError) as refused:
             read_limit(request(limit=text))
         assert (refused.value.code, refused.value.status) == ("invalid_limit", 400)
+
+    @pytest.mark.parametrize("name", ["program", "db", "q"])
+    def test_filters_at_the_limit_and_just_beyond_it(self, name: str) -> None:
+        assert read_filter(request(**{name: "x" * MAX_FILTER}))
+        with pytest.raises(InvalidInputError) as refused:
+            read_filter(request(**{name: "x" * (MAX_FILTER + 1)}))
+        assert (refused.value.code, refused.value.field) == ("filter_too_long", name)
 
     @pytest.mark.parametrize("key", [newest_first_key(JOB_ID), "s:" + "0" * 32])
     def test_a_cursor_comes_back(self, key: str) -> None:

@@ -1,4 +1,7 @@
-"""Finds the searches that were begun outside the product, on every cluster that it knows and on its own."""
+"""Finds the searches that were begun outside the product, on every cluster that it knows and on its own.
+
+Beside it webhooks are delivered, because they have the same interval; neither waits for the other.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from shared.domain.errors import ElbError
 from shared.domain.search import ClusterRef
 from shared.telemetry import log_event
 from triggers.blueprint import timer
+from triggers.timers.webhooks import deliver_webhooks
 
 NAME = "discover_external"
 PARALLEL_CLUSTERS = 4
@@ -22,9 +26,12 @@ PARALLEL_CLUSTERS = 4
 
 @timer("*/30 * * * * *", name=NAME)
 def discover_external(timer: func.TimerRequest, client: Any) -> None:  # noqa: ARG001
-    """Look for searches that nobody has told the product of."""
-    with timer_run(NAME) as result:
-        result.update(discover_everywhere(DurableOrchestrations(client)))
+    """Look for searches that nobody has told the product of, and tell receivers of those that have ended."""
+    with ThreadPoolExecutor(1, thread_name_prefix="webhooks") as beside:
+        delivering = beside.submit(deliver_webhooks)
+        with timer_run(NAME) as result:
+            result.update(discover_everywhere(DurableOrchestrations(client)))
+    delivering.result()
 
 
 def discover_everywhere(orchestrations: Orchestrations) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Forgets, once a day, what is kept for a while only: Durable histories, statistics, payloads that no row refers to."""
+"""Forgets, once a day, what is kept for a while only: results, Durable histories, statistics, unused payloads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from shared.clients.orchestrations import DurableOrchestrations, Orchestrations
 from shared.clients.provider import clients
 from shared.clients.recording import timer_run
 from shared.clients.search_payloads import STATE_CONTAINER
+from shared.clients.uploads import purge_uploads
 from shared.domain.errors import ElbError, NotFoundError
 from shared.domain.ids import is_own_id, row_key, time_of_key
 from shared.domain.stats import KEPT
 from shared.telemetry import log_event
 from triggers.blueprint import timer
+from triggers.timers.expiry import expire_results
 
 NAME = "purge_history"
 PAYLOAD_AGE = timedelta(days=1)
@@ -28,9 +30,11 @@ def purge_history(timer: func.TimerRequest, client: Any) -> None:  # noqa: ARG00
     """Forget what is old enough; what an error keeps from being forgotten goes the next day."""
     now, orchestrations = clients().now(), DurableOrchestrations(client)
     duties: Mapping[str, Callable[[], int]] = {
+        "results": lambda: expire_results(now),
         "histories": lambda: purge_histories(orchestrations, now),
         "stats": lambda: clients().stats.purge(now - KEPT),
         "payloads": lambda: purge_payloads(now),
+        "uploads": lambda: purge_uploads(now),
     }
     failure: ElbError | None = None
     with timer_run(NAME) as result:

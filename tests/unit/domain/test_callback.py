@@ -26,6 +26,7 @@ def test_the_right_token() -> None:
         ("secret", "job-a", "é"),
         ("secret", "job-a", "\udcff" * 64),
         ("", "job-a", callback_token("", "job-a")),
+        ("secret", "\ud800", TOKEN),
     ],
 )
 def test_any_other(secret: str, job_id: str, token: str) -> None:

@@ -61,6 +61,7 @@ PINNED = {
 }
 TOLERATED = [{"key": "workload", "operator": "Equal", "value": "blast", "effect": "NoSchedule"}]
 UNPRIVILEGED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+READ_ONLY = UNPRIVILEGED | {"readOnlyRootFilesystem": True}
 SCRIPTS = {"name": "scripts", "configMap": {"name": "elb-control-scripts", "defaultMode": 0o555}}
 
 
@@ -114,6 +115,7 @@ def test_the_blast_job() -> None:
                                 {"name": "ELB_RESULT_URL", "value": "https://account.blob/results/r?sig=2"},
                                 {"name": "ELB_MARKER", "value": "/blast/blastdb/core_nt/.warm-08-03"},
                                 {"name": "ELB_SOURCE_VERSION", "value": "2024-05-24-0123abcd"},
+                                {"name": "ELB_FULL_EVALUES", "value": ""},
                                 {"name": "ELB_CALLBACK_URL", "value": "https://app/api/blast/jobs/x/notify"},
                                 {"name": "ELB_CALLBACK_TOKEN", "value": "token"},
                             ],
@@ -126,7 +128,7 @@ def test_the_blast_job() -> None:
                                 {"name": "scripts", "mountPath": "/scripts", "readOnly": True},
                                 {"name": "work", "mountPath": "/work"},
                             ],
-                            "securityContext": UNPRIVILEGED,
+                            "securityContext": READ_ONLY,
                             "workingDir": "/work",
                         }
                     ],
@@ -261,7 +263,7 @@ def test_the_clean_up_job() -> None:
                                 {"name": "blastdb", "mountPath": "/blast/blastdb"},
                                 {"name": "scripts", "mountPath": "/scripts", "readOnly": True},
                             ],
-                            "securityContext": UNPRIVILEGED,
+                            "securityContext": READ_ONLY,
                         }
                     ],
                     "volumes": [

@@ -29,6 +29,21 @@ def test_the_log_tells(log: str, code: str) -> None:
     assert ("query or the options" in told.message) == (code == "bad_query_or_options")
 
 
+@pytest.mark.parametrize(
+    ("log", "code"),
+    [
+        ("Error: Substitution scores 7 and -3 are not supported", "bad_options"),
+        ("values 0 and 5 are not supported for substitution scores 1 and -2", "bad_options"),
+        ("BLAST engine error: something broke", "blast_engine_error"),
+        ("", "blast_engine_error"),
+    ],
+)
+def test_an_engine_without_statistics_for_the_scores_is_told_from_one_that_broke(log: str, code: str) -> None:
+    told = told_by_log(Failure("blast_engine_error", "BLAST's engine failed in Job j", "hint", "j", "p", 3), log)
+    assert (told.code, told.exit_code) == (code, 3)
+    assert ("engine failed" in told.message) == (told.hint == "hint") == (code == "blast_engine_error")
+
+
 def test_other_failures_stay_as_they_are() -> None:
     other = failure("out_of_memory")
     assert told_by_log(other, "argument") == other
