@@ -29,6 +29,8 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 VCPU_HOUR_USD = 0.063
 """Pay-as-you-go price of an E-series vCPU (docs/decisions/0031-cost-from-observed-run-time.md)."""
 _PRICE = "ELB_VCPU_HOUR_USD"
+MOST_DAYS = 36_500
+"""A century; times beyond the year 9999 cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +156,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         warmup_wait_seconds=read.whole("ELB_WARMUP_WAIT_SECONDS", 2700, least=0),
         capacity_wait_seconds=read.whole("ELB_CAPACITY_WAIT_SECONDS", 1800, least=0),
         active_searches=read.whole("ELB_ACTIVE_SEARCHES", 10, least=1),
-        results_days=read.whole("ELB_RESULTS_DAYS", 30, least=1),
-        history_days=read.whole("ELB_HISTORY_DAYS", 7, least=1),
+        results_days=read.whole("ELB_RESULTS_DAYS", 30, least=1, most=MOST_DAYS),
+        history_days=read.whole("ELB_HISTORY_DAYS", 7, least=1, most=MOST_DAYS),
         probe_seconds=read.whole("ELB_PROBE_SECONDS", 60, least=1, most=60),
         query_limit_bytes=read.whole("ELB_QUERY_LIMIT_BYTES", 1_000_000, least=1),
         query_body_limit_bytes=read.whole("ELB_QUERY_BODY_LIMIT_BYTES", 100_000_000, least=1),
         query_upload_limit_bytes=read.whole("ELB_QUERY_UPLOAD_LIMIT_BYTES", 2_000_000_000, least=1, most=4_000_000_000),
         query_sequences=read.whole("ELB_QUERY_SEQUENCES", 1_000_000, least=1),
-        upload_days=read.whole("ELB_UPLOAD_DAYS", 7, least=1),
+        upload_days=read.whole("ELB_UPLOAD_DAYS", 7, least=1, most=MOST_DAYS),
         download_limit_bytes=read.whole("ELB_DOWNLOAD_LIMIT_BYTES", 8_000_000, least=1),
         rate_submit=read.whole("ELB_RATE_SUBMIT", 60, least=0),
         rate_validate=read.whole("ELB_RATE_VALIDATE", 120, least=0),

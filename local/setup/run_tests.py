@@ -1,4 +1,6 @@
-"""Runs all tests as two processes side by side: those that let hosts die, which mostly wait, and all others.
+"""Runs all tests as two processes side by side: crashes, exactness and the contract in one, all others in the other.
+
+The tests that let hosts die mostly wait, so that the ones that compute go well with them.
 
 ``make test`` runs this. What a process prints is shown in one piece: the first one's while it runs, the second one's
 when the first has ended; and the closing lines of both again at the end. It fails when one of them fails. Ctrl-C ends
@@ -28,7 +30,12 @@ GRACE_SECONDS = 60.0
 """How long the processes may take to end their stacks after Ctrl-C."""
 INTERRUPTED = 128 + signal.SIGINT
 _LAUNCH = str(REPOSITORY / "local" / "stack" / "launch.py")
-_CRASHES = "tests/e2e/crashes"
+_BESIDE = (
+    "tests/e2e/crashes",
+    "tests/e2e/exactness/test_memory.py",
+    "tests/e2e/exactness/test_property.py",
+    "tests/e2e/test_contract.py",
+)
 _PYTEST = (sys.executable, "-u", "-m", "pytest", "-p", "local.setup.skips")
 _TAIL_BYTES = 1_000_000
 _STRAGGLER_SECONDS = 2.0
@@ -50,8 +57,8 @@ class Part:
 
 
 PARTS = (
-    Part("all tests but those of crashes", (*_PYTEST, f"--ignore={_CRASHES}")),
-    Part("tests of crashes", (*_PYTEST, "-o", "cache_dir=.pytest_cache/crashes", _CRASHES)),
+    Part("all other tests", (*_PYTEST, *(f"--ignore={path}" for path in _BESIDE))),
+    Part("crashes, exactness, contract", (*_PYTEST, "-o", "cache_dir=.pytest_cache/beside", *_BESIDE)),
 )
 
 

@@ -2,7 +2,8 @@
 
 In the partition ``expires`` of the table ``elbindex``. A row is written before the search's own says when its results
 expire, and removed after that says that they are gone: one that points at nothing is harmless, and dropped when its
-time comes.
+time comes. Searches that were completed before there were such rows get theirs once, by the daily timer
+(``SearchLists.index_older``); how far that came is the row of the partition ``expires-older``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from itertools import islice
 from typing import Any
 
 from shared.clients.table_rows import INDEX, Tables, key_part, translated
+from shared.domain.errors import NotFoundError
 from shared.domain.search import Search
 
 _PARTITION = "expires"
+_OLDER = {"PartitionKey": "expires-older", "RowKey": "all"}
 
 
 class ExpiryIndex:
@@ -26,9 +29,28 @@ class ExpiryIndex:
 
     def before_update(self, before: Search, after: Search) -> None:
         """Write the row of a search that gets results."""
-        if after.results_expire_at is not None and after.results_expire_at != before.results_expire_at:
-            with translated(f"index row of {after.job_id}"):
-                self._tables.client(INDEX).upsert_entity(_row(after, after.results_expire_at))
+        if after.results_expire_at != before.results_expire_at:
+            self.add(after)
+
+    def add(self, search: Search) -> None:
+        """Write the row of a search, if its results are kept for a while only."""
+        if search.results_expire_at is not None:
+            with translated(f"index row of {search.job_id}"):
+                self._tables.client(INDEX).upsert_entity(_row(search, search.results_expire_at))
+
+    def older_until(self) -> str | None:
+        """Up to which key of the list of all searches the older ones have their rows; None when all have."""
+        try:
+            with translated("index row"):
+                row = self._tables.client(INDEX).get_entity(_OLDER["PartitionKey"], _OLDER["RowKey"])
+        except NotFoundError:  # nobody has begun
+            return ""
+        return str(row["after"]) or None
+
+    def note_older(self, after: str | None) -> None:
+        """Keep up to which key they have; None for all."""
+        with translated("index row"):
+            self._tables.client(INDEX).upsert_entity({**_OLDER, "after": after or ""})
 
     def after_update(self, before: Search, after: Search) -> None:
         """Remove the row of a search whose results are gone."""

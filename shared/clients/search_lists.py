@@ -98,7 +98,10 @@ class SearchLists:
         rows = self._index.expiry.page(now, limit, after)
         found: list[Search] = []
         for row in rows:
-            search = self._listed_at(row)
+            stored = self._row_at(row)
+            search = None if stored is None else _listed(stored)
+            if stored is not None and search is None:  # of a newer version of the app, which knows when it goes
+                continue
             if search is not None and search.phase is Phase.COMPLETED and has_expired(search, now):
                 if search.results_removed_at is None:
                     found.append(search)
@@ -108,10 +111,31 @@ class SearchLists:
             self._index.expiry.drop_row(row)
         return found, rows[-1]["RowKey"] if len(rows) == limit else None
 
+    def index_older(self, limit: int) -> bool:
+        """Write the expiry rows of searches that were completed before there were such rows: the next page of them.
+
+        Returns:
+            Whether there is another page. How far it came is kept, so that it is done once, by however many calls.
+        """
+        after = self._index.expiry.older_until()
+        if after is None:
+            return False
+        searches, following = self.page_of_all(limit, after)
+        for search in searches:
+            if search.phase is Phase.COMPLETED and search.results_removed_at is None:
+                self._index.expiry.add(search)
+        self._index.expiry.note_older(following)
+        return following is not None
+
     def _listed_at(self, row: Mapping[str, Any]) -> Search | None:
         """What a row of the index points at, as a list shows it."""
+        stored = self._row_at(row)
+        return None if stored is None else _listed(stored)
+
+    def _row_at(self, row: Mapping[str, Any]) -> Any:
+        """What a row of the index points at; None where that is nothing."""
         try:
-            return _listed(read_row(self._tables, self._keys, row["owner"], row["job_id"], _LISTED))
+            return read_row(self._tables, self._keys, row["owner"], row["job_id"], _LISTED)
         except NotFoundError:  # written before its search, which was never written or is deleted
             return None
 

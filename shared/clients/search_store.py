@@ -204,6 +204,10 @@ class TableSearchStore:
         """Searches whose results were kept until before now, as ``SearchLists.expired``."""
         return self._lists.expired(now, limit, after)
 
+    def index_older(self, limit: int) -> bool:
+        """Write the expiry rows of older searches, as ``SearchLists.index_older``."""
+        return self._lists.index_older(limit)
+
     def unfinished(self, cluster_key: str) -> list[Search]:
         """The searches of a cluster that are active or being deleted, oldest first: one query, without payloads.
 

@@ -64,6 +64,9 @@ class SearchStore(Protocol):
     def expired(self, now: datetime, limit: int, after: str | None = None) -> tuple[list[Search], str | None]:
         """Searches whose results were kept until before now, without payloads, and where the next page begins."""
 
+    def index_older(self, limit: int) -> bool:
+        """Let ``expired`` find the next older searches, which were completed before it could; whether more follow."""
+
     def mend_copy(self, owner: str, job_id: str) -> None:
         """Bring the copy by which an unfinished search is found up to date with its row."""
 

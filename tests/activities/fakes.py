@@ -47,6 +47,7 @@ class FakeSearchStore:
     mended: list[str] = field(default_factory=list)
     failing: ElbError | None = None
     meanwhile: Callable[[], object] | None = None
+    older: int = 1
     outbox: FakeOutbox | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -133,6 +134,12 @@ class FakeSearchStore:
         found = [s for s in self.rows.values() if s.results_removed_at is None and has_expired(s, now)]
         found = sorted((s for s in found if s.job_id > (after or "")), key=lambda s: s.job_id)
         return found[:limit], found[limit - 1].job_id if len(found) > limit else None
+
+    def index_older(self, limit: int) -> bool:
+        """Nothing is older than this dict; ``older`` says how many pages it takes to find that out."""
+        self._check()
+        self.older -= 1
+        return self.older > 0
 
     def mend_copy(self, owner: str, job_id: str) -> None:
         self.mended.append(job_id)

@@ -174,11 +174,11 @@ class TestOnce:
         asked = {"find": 0}
         found = world.searches.find
 
-        def find(job_id: str) -> Search:
+        def find(job_id: str, owner: str | None = None) -> Search:
             asked["find"] += 1
             if asked["find"] == 1:
                 raise NotFoundError("row_not_found", "the other host has not written it yet")
-            return found(job_id)
+            return found(job_id, owner)
 
         world.searches.find = find  # type: ignore[method-assign]  # both asked before either wrote
         assert register_unknown(later, CLUSTER, orchestrations, (), RememberedJobs()) == 0
@@ -221,9 +221,9 @@ class TestCosts:
         asked: list[str] = []
         found = world.searches.find
 
-        def find(job_id: str) -> Search:
+        def find(job_id: str, owner: str | None = None) -> Search:
             asked.append(job_id)
-            return found(job_id)
+            return found(job_id, owner)
 
         world.searches.find = find  # type: ignore[method-assign]
         for _ in range(3):

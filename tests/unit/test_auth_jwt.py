@@ -111,7 +111,8 @@ class TestGoodTokens:
 
     @pytest.mark.parametrize(("claim", "seconds"), [("exp", -MINUTE / 2), ("nbf", MINUTE / 2), ("iat", MINUTE / 2)])
     def test_clocks_may_differ_a_little(self, settings: Settings, claim: str, seconds: float) -> None:
-        assert identify(bearer(token(**{claim: now() + int(seconds)})), settings).owner == OWNER
+        fields: dict[str, Any] = {claim: now() + int(seconds)}
+        assert identify(bearer(token(**fields)), settings).owner == OWNER
 
     def test_one_of_the_audiences_that_a_token_is_for(self, settings: Settings) -> None:
         assert identify(bearer(token(aud=["other", AUDIENCE])), settings).owner == OWNER

@@ -1,7 +1,8 @@
 """Removes the results that are not kept any more (``ELB_RESULTS_DAYS``): a duty of the daily timer.
 
 The searches are found by an index of expiry times, the oldest first. A turn begins nothing new after
-``BUDGET_SECONDS``; whom it does not get to waits for the next day, and nobody can read those results meanwhile.
+``BUDGET_SECONDS``; whom it does not get to waits for the next day, and nobody can read those results meanwhile. What
+time is left goes to searches that were completed before there was an index: they are put into it, once.
 """
 
 from __future__ import annotations
@@ -56,4 +57,6 @@ def expire_results(now: datetime, clock: Clock = time.monotonic) -> int:
         serve(searches, remove, parallel=PARALLEL_SEARCHES, budget=budget)
         if after is None:
             break
+    while not budget.is_spent and clients().searches.index_older(PAGE):
+        pass  # those that it finds have their turn the next day
     return removed

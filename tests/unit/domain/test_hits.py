@@ -78,8 +78,9 @@ class TestRow:
         assert [(hit.query, hit.subject) for hit in hits] == [("q1", "s")]
         assert reader.place == Place(len(lines), query_at=17)
 
-    def test_a_row_of_format_6_may_begin_with_a_number_sign(self) -> None:
-        assert row("6 qaccver evalue", "#q\t1").query == "#q"
+    @pytest.mark.parametrize("outfmt", ["6 qaccver evalue", "7 qaccver evalue"])
+    def test_a_row_may_begin_with_a_number_sign(self, outfmt: str) -> None:
+        assert row(outfmt, "#q\t1").query == "#q"
 
 
 class TestXml:
