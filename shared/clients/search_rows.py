@@ -14,7 +14,8 @@ from typing import Any
 
 from shared.clients.search_migrations import SCHEMA, migrated
 from shared.domain.errors import PermanentError
-from shared.domain.search import ClusterRef, Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import ClusterRef, Search
 from shared.domain.states import Phase
 from shared.domain.timeline import read_timeline
 from shared.domain.times import format_time, parse_time

@@ -13,7 +13,8 @@ from typing import Any
 
 from shared.domain.cost import run_seconds
 from shared.domain.failures import Failure, failed_container, failure_of_job
-from shared.domain.search import Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import Search
 from shared.domain.snapshot import (
     ATTEMPT_LABEL,
     JOB_ID_LABEL,

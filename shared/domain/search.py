@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from shared.domain.progress import Progress
+from shared.domain.snapshot import JobState
 from shared.domain.states import (
     STEP_OF_PHASE,
     TERMINAL,
@@ -57,38 +59,6 @@ class ClusterRef:
             data.get("cluster_name", ""),
             data.get("storage_account", ""),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Kubernetes Jobs of the search, counted by state."""
-
-    total: int = 0
-    pending: int = 0
-    running: int = 0
-    succeeded: int = 0
-    failed: int = 0
-
-    @property
-    def pct(self) -> float:
-        """Percent of the Jobs that succeeded, one decimal."""
-        return round(100 * self.succeeded / self.total, 1) if self.total else 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The progress object of the API."""
-        return {
-            "total": self.total,
-            "pending": self.pending,
-            "running": self.running,
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-            "pct": self.pct,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Progress:
-        """Read a stored progress; missing counts are 0."""
-        return cls(*(int(data.get(k, 0)) for k in ("total", "pending", "running", "succeeded", "failed")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +204,11 @@ def cancelled(search: Search, at: datetime) -> Search:
     """Nothing of the search is left on its cluster: it is cancelled. Only from cancelling."""
     if search.phase is not Phase.CANCELLING:
         return search
-    steps = end_open_steps(search.steps, at, StepStatus.FAILED)
-    return replace(search, phase=Phase.CANCELLED, waiting_reason=None, completed_at=at, steps=steps)
+    steps = end_open_steps(search.steps, at, StepStatus.CANCELLED)
+    progress = replace(search.progress, pending=0, running=0)
+    jobs = tuple(job for job in search.jobs if job.get("state") not in (JobState.PENDING, JobState.RUNNING))
+    ended = replace(search, steps=steps, progress=progress, jobs=jobs)
+    return replace(ended, phase=Phase.CANCELLED, waiting_reason=None, completed_at=at)
 
 
 def retried(search: Search, at: datetime) -> Search:

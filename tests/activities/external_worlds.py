@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
+from shared.domain.progress import Progress
 from shared.domain.results import RESULTS_CONTAINER
-from shared.domain.search import Progress, Search
+from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import Json, ago, put_search, status_of

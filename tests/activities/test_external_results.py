@@ -20,8 +20,8 @@ from activities.search_jobs import stop_search_jobs
 from shared import responses
 from shared.clients import gzip_streams
 from shared.clients.gzip_streams import gunzip
+from shared.domain.progress import Progress
 from shared.domain.results import QUERIES_CONTAINER, RESULTS_CONTAINER
-from shared.domain.search import Progress
 from shared.domain.states import Phase
 from tests.activities.external_worlds import ID, PIECES, put_external, put_outside, put_results
 from tests.activities.fakes import World

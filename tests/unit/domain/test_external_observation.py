@@ -10,7 +10,8 @@ import pytest
 
 from shared.domain.functions import monitor_instance, search_instance
 from shared.domain.observation import QUIET_OUTSIDE, Outcome, observe
-from shared.domain.search import Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import Search
 from tests.unit.domain.objects import COMPLETE, FAILED, JOB_ID, NOW, Json, ago, job, search, snapshot
 
 DONE = [job(name, COMPLETE, completed=ago(minutes=1)) for name in ("a", "b", "c")]

@@ -14,7 +14,8 @@ from shared.domain.external_results import (
     published_names,
     read_count,
 )
-from shared.domain.search import Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import Search
 from tests.unit.domain.objects import NOW, search
 
 ID = "blast-7"

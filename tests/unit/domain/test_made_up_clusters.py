@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.observation import Observation, Outcome, observe
-from shared.domain.search import Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import Search
 from shared.domain.snapshot import read_snapshot
 from tests.unit.domain.objects import COMPLETE, FAILED, JOB_ID, NOW, OTHER_ID, Json, ago, condition, job, pod, search
 

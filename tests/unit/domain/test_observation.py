@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shared.domain.observation import Observation, Outcome, jobs_of_search, observe
-from shared.domain.search import Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import Search
 from tests.unit.domain.objects import (
     COMPLETE,
     FAILED,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.progress import Progress
 from shared.domain.reconcile import (
     MOST_REVIVALS,
     decide,
@@ -17,7 +18,7 @@ from shared.domain.reconcile import (
     revivals,
     turn_of,
 )
-from shared.domain.search import ClusterRef, Progress, Search, fail, retried
+from shared.domain.search import ClusterRef, Search, fail, retried
 from shared.domain.states import ON_THE_CLUSTER, TERMINAL, WAITING, WATCHED, Phase
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from shared.domain.progress import Progress
 from shared.domain.search import (
     ClusterRef,
-    Progress,
     Search,
     cancelled,
     complete,
@@ -176,7 +176,14 @@ class TestCancel:
 
     def test_open_steps_end(self) -> None:
         found = cancelled(request_cancel(enter_phase(search(), Phase.RUNNING, NOW), NOW), LATER)
-        assert statuses(found)["running"] == "failed"
+        assert statuses(found)["running"] == "cancelled"
+
+    def test_nothing_is_shown_as_running_any_more(self) -> None:
+        jobs = tuple({"name": state, "state": state} for state in ("pending", "running", "succeeded", "failed"))
+        before = replace(search(phase=Phase.CANCELLING), progress=Progress(4, 1, 1, 1, 1), jobs=jobs)
+        found = cancelled(before, LATER)
+        assert found.progress == Progress(4, 0, 0, 1, 1)
+        assert [job["name"] for job in found.jobs] == ["succeeded", "failed"]
 
 
 class TestRetry:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.domain.observation import Observation, Outcome, observe
-from shared.domain.search import Progress
+from shared.domain.progress import Progress
 from shared.domain.snapshot import read_snapshot
 from shared.domain.stuck import IMAGE_PATIENCE, PLACE_PATIENCE
 from tests.unit.domain.objects import COMPLETE, FAILED, NOW, OTHER_ID, Json, ago, condition, job, pod, search
