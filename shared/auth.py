@@ -27,6 +27,9 @@ ENTRA_PROVIDER = "aad"
 """``auth_typ`` of a principal whom Microsoft Entra vouches for. Another provider's ``oid`` is not of our tenant."""
 _IDENTITY_HEADERS = frozenset({"authorization", "host", "x-ms-client-principal"})
 _NAMES = ("preferred_username", "name", "upn")
+_CLIENT_CLAIMS = frozenset({"azp", "appid"})
+"""Which client an access token was given to. A sign-in's own token, of which App Service makes a session, has none."""
+_SCOPE_CLAIMS = frozenset({"scp", "http://schemas.microsoft.com/identity/claims/scope"})
 
 
 class Role(StrEnum):
@@ -104,6 +107,9 @@ def _easyauth_user(headers: Mapping[str, str]) -> Caller:
     if not owner.isprintable():  # no id has such characters, and no row could be stored with half of a surrogate pair
         raise _nobody()
     named = {value.lower() for kind, value in claims if kind in ("roles", principal.get("role_typ", "roles"))}
+    kinds = {kind for kind, _ in claims if isinstance(kind, str)}
+    if kinds & _CLIENT_CLAIMS and not (kinds & _SCOPE_CLAIMS or named & set(Role)):
+        raise _granted_nothing()  # as in ``_token_user``: App Service takes such tokens for a session
     name = next((value for kind, value in claims if kind in _NAMES and value.isprintable()), owner)
     return Caller(owner, name, _roles(named))
 
@@ -122,9 +128,7 @@ def _token_user(headers: Mapping[str, str], settings: Settings) -> Caller:
         raise _nobody()
     named = {role.lower() for role in given if isinstance(role, str)} if isinstance(given, list) else set()
     if not (_text(claims, "scp") or named & set(Role)):
-        raise ForbiddenError(
-            "role_missing", "the token grants nothing here", "ask for a token with the app's scope, or for a role"
-        )
+        raise _granted_nothing()
     name = next((text for kind in _NAMES if (text := _text(claims, kind))), owner)
     return Caller(owner, name, _roles(named))
 
@@ -138,6 +142,12 @@ def _text(claims: Mapping[str, Any], kind: str) -> str:
 def _roles(named: set[str]) -> frozenset[Role]:
     """Whoever gets in is a user."""
     return frozenset({Role.USER} | ({Role.OPERATOR} if Role.OPERATOR.value in named else set()))
+
+
+def _granted_nothing() -> ForbiddenError:
+    return ForbiddenError(
+        "role_missing", "the token grants nothing here", "ask for a token with the app's scope, or for a role"
+    )
 
 
 def _nobody() -> UnauthenticatedError:

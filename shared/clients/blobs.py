@@ -233,8 +233,9 @@ class AzureBlobs:
 
         try:
             with _translated(container, item.name, conditional=True):
+                # With snapshots, which whoever has a signed URL to write may have made.
                 self._service.get_blob_client(container, item.name).delete_blob(
-                    etag=f'"{item.etag}"', match_condition=MatchConditions.IfNotModified
+                    delete_snapshots="include", etag=f'"{item.etag}"', match_condition=MatchConditions.IfNotModified
                 )
         except NotFoundError:
             return True

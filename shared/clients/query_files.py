@@ -30,6 +30,10 @@ from shared.domain.results import QUERIES_CONTAINER
 CONTENT_TYPE = "text/plain"
 BLOCK_BYTES = 1 << 20
 GZIP = b"\x1f\x8b"
+_PACKED_SLACK = 1 << 20
+"""Bytes beyond twice the text that a packed file may have. Packing makes text smaller; a file of nothing but empty
+members would be read without end, because it never comes to the limit of the text."""
+_FED_BYTES = 1 << 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Source = Callable[[], Iterable[bytes]]
@@ -194,11 +198,27 @@ def _without_mark(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unpacked(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    packed = size = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal packed
+        for block in blocks:
+            for start in range(0, len(block), _FED_BYTES):
+                piece = block[start : start + _FED_BYTES]
+                packed += len(piece)
+                yield piece
+
     try:
-        yield from gunzip(blocks, "the query")
+        for content in gunzip(counted(), "the query"):
+            size += len(content)
+            if packed > 2 * size + _PACKED_SLACK:
+                raise _invalid_gzip("the query is larger packed than unpacked")
+            yield content
     except PermanentError as error:
         if error.code != "results_invalid":
             raise
-        raise InvalidInputError(
-            "invalid_gzip", error.message, "pack the file again, or send it as it is", field="body"
-        ) from error
+        raise _invalid_gzip(error.message) from error
+
+
+def _invalid_gzip(message: str) -> InvalidInputError:
+    return InvalidInputError("invalid_gzip", message, "pack the file again, or send it as it is", field="body")

@@ -24,6 +24,9 @@ CONTENDED_SECONDS = 1.0
 """What somebody is asked to wait who asks so much at once that no try was the fastest."""
 _LONGEST_PAUSE = 0.05
 _TURNS = 16
+TURN_SECONDS = 1.0
+"""For which a thread waits for its turn. Beyond it the table is slow, and threads that wait behind each other for it
+would keep the app from all its other work: they go on, and the ETag decides between them."""
 
 
 class Rates(Protocol):
@@ -53,13 +56,21 @@ class TableRates:
         """
         if not allowance.per_minute:
             return 0.0
-        with self._turns[zlib.crc32(owner.encode(errors="replace")) % _TURNS]:
-            for _ in range(TRIES):
-                bucket, etag = self._read(owner, rate)
-                decision = take(bucket, allowance, now)
-                if decision.bucket is None or self._write(owner, rate, decision.bucket, etag):
-                    return decision.wait_seconds
-                time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - no secret
+        turn = self._turns[zlib.crc32(owner.encode(errors="replace")) % _TURNS]
+        is_ours = turn.acquire(timeout=TURN_SECONDS)
+        try:
+            return self._take(owner, rate, allowance, now)
+        finally:
+            if is_ours:
+                turn.release()
+
+    def _take(self, owner: str, rate: Rate, allowance: Allowance, now: datetime) -> float:
+        for _ in range(TRIES):
+            bucket, etag = self._read(owner, rate)
+            decision = take(bucket, allowance, now)
+            if decision.bucket is None or self._write(owner, rate, decision.bucket, etag):
+                return decision.wait_seconds
+            time.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - no secret
         return CONTENDED_SECONDS
 
     def _read(self, owner: str, rate: Rate) -> tuple[Bucket | None, str]:

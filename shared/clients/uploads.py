@@ -146,7 +146,9 @@ def _freeze(blobs: Blobs, incoming: str, blob: str, program: Program | None, set
                 raise ConflictError("upload_changed", "the upload was written to while it was checked", hint) from error
         else:
             return _recorded(blobs, incoming, blob, file)
-    # Another commit has brought it here, and may have died since: the record is of what lies here.
+    # Another commit has brought it here, and may have died since: the record is of what lies here. Touched first, so
+    # that a purge which has seen it without a record leaves it.
+    blobs.touch(QUERIES_CONTAINER, blob)
     return _recorded(blobs, incoming, blob, check_text(lambda: blobs.stream(QUERIES_CONTAINER, blob), settings))
 
 
@@ -173,7 +175,10 @@ def _copy_checked(blobs: Blobs, item: BlobItem, blob: str, program: Program | No
 
 def _recorded(blobs: Blobs, incoming: str, blob: str, file: QueryFile) -> Upload:
     write_record(blobs, blob, file)
-    blobs.delete(QUERIES_CONTAINER, [incoming])
+    try:
+        blobs.delete(QUERIES_CONTAINER, [incoming])
+    except ElbError as error:  # it is committed all the same; the purge tries again
+        log_event("incoming_not_removed", code=error.code, message=error.message)
     return Upload(blob, file)
 
 
@@ -233,15 +238,24 @@ def _purge_account(blobs: Blobs, now: datetime) -> int:
         if name.endswith(record_blob("")):
             continue
         if record is not None:
-            if not (_is_before(record, unused) and blobs.delete_unchanged(QUERIES_CONTAINER, record)):
+            if not (_is_before(record, unused) and _forget(blobs, record)):
                 continue
             removed += 1
         elif not _is_before(item, interrupted):
             continue
-        removed += blobs.delete_unchanged(QUERIES_CONTAINER, item)
+        removed += _forget(blobs, item)
     for item in blobs.listing(QUERIES_CONTAINER, f"{INCOMING}/"):
-        removed += _is_before(item, interrupted) and blobs.delete_unchanged(QUERIES_CONTAINER, item)
+        removed += _is_before(item, interrupted) and _forget(blobs, item)
     return removed
+
+
+def _forget(blobs: Blobs, item: BlobItem) -> bool:
+    """Remove what nobody has written since it was listed. One that cannot be removed keeps no other from going."""
+    try:
+        return blobs.delete_unchanged(QUERIES_CONTAINER, item)
+    except ElbError as error:  # its uploader has made it so, say, by a lease
+        log_event("upload_not_purged", code=error.code, message=error.message)
+        return False
 
 
 def _is_before(item: BlobItem, time: datetime) -> bool:

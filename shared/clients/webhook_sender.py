@@ -166,7 +166,7 @@ def _exchange(
 def _read_some(response: HTTPResponse) -> None:
     try:
         response.read(_BODY_BYTES)
-    except (OSError, HTTPException):  # the status was said, and that is all that counts
+    except (OSError, HTTPException, ValueError):  # the last: of a chunk of -5 bytes. The status was said: that counts
         return
 
 

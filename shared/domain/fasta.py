@@ -8,7 +8,8 @@ What BLAST+ 2.12 makes of a header (found by running it, without ``-parse_deflin
 ``lcl|x`` and ``a|b`` are printed as they stand) and however long it is. A header without a word is printed as
 ``Query_<n>``, n counting within the file that BLAST reads, which is the batch and not the user's file; a header that
 begins with ``>?`` is a gap in the sequence before it. Both are refused. So is a header with anything but ASCII: of many
-such BLAST+ cannot write XML ("Source string is not in UTF8 format") and ends without a result.
+such BLAST+ cannot write XML ("Source string is not in UTF8 format") and ends without a result. And one that begins with
+a control character, which is part of the ``qseqid`` in tables and a ``#`` in XML.
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ class _Scanner:
                 "Write headers in plain ASCII: of others BLAST+ cannot write XML.",
             )
         word = _WORD.search(header)
-        if word is None or header.startswith(b"?"):
+        if word is None or header.startswith(b"?") or header[: word.start()].strip(b" \t"):
             raise self._invalid(
                 "not_fasta",
                 f"the header in line {line} does not begin with an id",

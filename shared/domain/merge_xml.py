@@ -23,6 +23,9 @@ _ITERATION: Final = b"<Iteration>"
 _ITERATIONS_END: Final = b"</BlastOutput_iterations>"
 _NO_HITS: Final = b"  <Iteration_message>No hits found</Iteration_message>"
 _ENTITIES: Final = {"&quot;": '"', "&apos;": "'"}
+_TIDIED: Final = " ,;.~()"
+"""What BLAST+ 2.12 tidies in a header for XML, and only there: of `a;size=2;` it makes `a;size=2`, of `a ,b` `a, b`."""
+_UNTIDY: Final = str.maketrans("", "", _TIDIED)
 
 _DATABASE: Final = re.compile(rb"(\s*<BlastOutput_db>).*(</BlastOutput_db>)")
 _QUERY_DEF: Final = re.compile(rb"\s*<Iteration_query-def>(.*)</Iteration_query-def>")
@@ -34,6 +37,14 @@ _SCORE: Final = b"      <Hsp_score>"
 _SUM: Final = re.compile(rb"(\s*<Statistics_db-(?:num|len)>)(\d+)(</Statistics_db-(?:num|len)>)")
 _ITERATION_NUMBER: Final = re.compile(rb"(\s*<Iteration_iter-num>)\d+(</Iteration_iter-num>)")
 _QUERY_NUMBER: Final = re.compile(rb"(\s*<Iteration_query-ID>Query_)\d+(</Iteration_query-ID>)")
+
+
+def _is_named(definition: str, query_name: str) -> bool:
+    """Whether a query of the XML is the one of this id; where BLAST may have tidied it, by what it leaves alone."""
+    if query_id(definition.encode()) == query_name:
+        return True
+    may_be_tidied = any(each in _TIDIED[1:] for each in definition + query_name)
+    return may_be_tidied and definition.translate(_UNTIDY).startswith(query_name.translate(_UNTIDY))
 
 
 class _Iterations:
@@ -59,7 +70,7 @@ class _Iterations:
             lines.append(line)
             found = _QUERY_DEF.fullmatch(line)
             if found:
-                named = query_id(unescape(found.group(1).decode(), _ENTITIES).encode()) == query_name
+                named = _is_named(unescape(found.group(1).decode(), _ENTITIES), query_name)
             if line in (b"<Iteration_hits>", b"<Iteration_hits></Iteration_hits>"):
                 break
         if not named:

@@ -359,7 +359,10 @@ class FakeBlobs:
     def stream(
         self, container: str, name: str, offset: int = 0, length: int | None = None, *, etag: str = ""
     ) -> Iterator[bytes]:
-        data = self.read(container, name)[offset:][:length]
+        whole = self.read(container, name)
+        if 0 < offset >= len(whole):
+            raise ConflictError("blob_changed", f"blob {container}/{name} is shorter than it was")
+        data = whole[offset:][:length]
         for start in range(0, len(data), 50):
             if etag and self.stat(container, name).etag != etag:
                 raise ConflictError("blob_changed", f"blob {container}/{name} was changed meanwhile")

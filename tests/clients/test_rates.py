@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +18,7 @@ from shared.clients.table_rows import RATES
 from shared.config import read_settings
 from shared.domain.errors import TransientError
 from shared.domain.ids import owner_key
-from shared.domain.rates import Allowance, Rate
+from shared.domain.rates import Allowance, Bucket, Rate
 from tests.clients.conftest import Place
 from tests.clients.support import T0, at_once
 from tests.clients.wire import Rule
@@ -92,6 +94,30 @@ class TestManyAtOnce:
         with place.table.breaking(Rule(method, RATES, status=status, headers=headers)), place.table.watching() as seen:
             assert rates.take(owner, Rate.SUBMIT, FIVE, T0) == 0
             assert [request.method for request in seen] == ["GET", method] * 2
+
+    def test_nobody_waits_long_behind_a_slow_table(
+        self, rates: TableRates, owner: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever has the turn never gets an answer; others of the owner go on all the same."""
+        monkeypatch.setattr("shared.clients.rates.TURN_SECONDS", 0.05)
+        stuck, let_go, read = threading.Event(), threading.Event(), rates._read
+
+        def slow(of: str, rate: Rate) -> tuple[Bucket | None, str]:
+            if not stuck.is_set():
+                stuck.set()
+                let_go.wait(30)
+            return read(of, rate)
+
+        monkeypatch.setattr(rates, "_read", slow)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(rates.take, owner, Rate.SUBMIT, FIVE, T0)
+            try:
+                assert stuck.wait(30)
+                assert rates.take(owner, Rate.SUBMIT, FIVE, T0) == 0
+                assert not first.done()
+            finally:
+                let_go.set()
+            assert first.result(30) == 0
 
 
 class TestTrouble:

@@ -21,7 +21,7 @@ from shared.config import Settings
 from shared.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from shared.domain.results import QUERIES_CONTAINER
 from tests.clients.conftest import Place
-from tests.clients.support import fresh
+from tests.clients.support import T0, fresh
 from tests.clients.wire import Rule
 
 FASTA = b">q1\nACGTACGTAC\n>q2\nACGT\n"
@@ -48,6 +48,11 @@ def container(blobs: Blobs) -> None:
 
 def put(url: str, content: bytes, **headers: str) -> int:
     return httpx.put(url, content=content, headers={"x-ms-blob-type": "BlockBlob", **headers}).status_code
+
+
+def act(url: str, parameters: dict[str, str], headers: dict[str, str]) -> int:
+    """Do something else by the signed URL."""
+    return httpx.put(httpx.URL(url).copy_merge_params(parameters), headers=headers).status_code
 
 
 def put_in_blocks(url: str, content: bytes, size: int) -> None:
@@ -178,6 +183,14 @@ class TestCommit:
         put(url, FASTA)
         assert commit_upload(blobs, owner, upload_id, None, settings).file.queries.sequences == 2
 
+    def test_one_that_its_uploader_holds_is_committed_all_the_same(
+        self, blobs: Blobs, settings: Settings, owner: str, upload_id: str
+    ) -> None:
+        url = upload_url(blobs, owner, upload_id)
+        put(url, FASTA)
+        assert act(url, {"comp": "lease"}, {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "60"}) == 201
+        assert commit_upload(blobs, owner, upload_id, None, settings).is_new
+
     def test_nothing_there(self, blobs: Blobs, settings: Settings, owner: str, upload_id: str) -> None:
         with pytest.raises(NotFoundError) as missing:
             commit_upload(blobs, owner, upload_id, None, settings)
@@ -257,6 +270,30 @@ class TestForgetting:
         assert len(blobs.listing(QUERIES_CONTAINER, blob)) == 2
         assert purge_uploads(item.modified + timedelta(days=7, seconds=1)) >= 2
         assert blobs.listing(QUERIES_CONTAINER, blob) == []
+
+    def test_a_purge_that_saw_no_record_leaves_what_has_one_by_now(
+        self, blobs: Blobs, settings: Settings, owner: str, upload_id: str
+    ) -> None:
+        blob = upload_blob(owner, upload_id)
+        blobs.put(QUERIES_CONTAINER, blob, FASTA, "text/plain")
+        seen = blobs.stat(QUERIES_CONTAINER, blob)
+        assert commit_upload(blobs, owner, upload_id, None, settings).blob == blob
+        assert not blobs.delete_unchanged(QUERIES_CONTAINER, seen)
+
+    def test_an_uploader_cannot_keep_what_is_to_go(
+        self, app: AzureClients, blobs: Blobs, owner: str, upload_id: str
+    ) -> None:
+        """A signed URL to write is good for snapshots and leases too; neither keeps others' blobs from going."""
+        ids = sorted(hashlib.sha256(f"{upload_id}{number}".encode()).hexdigest()[:32] for number in range(3))
+        urls = [upload_url(blobs, owner, each) for each in ids]
+        for url in urls:
+            put(url, FASTA)
+        assert act(urls[0], {"comp": "lease"}, {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1"}) == 201
+        assert act(urls[1], {"comp": "snapshot"}, {}) == 201
+        written = max(blobs.stat(QUERIES_CONTAINER, incoming_blob(owner, each)).modified or T0 for each in ids)
+        purge_uploads(written + timedelta(days=1, seconds=1))
+        left = [item.name for item in blobs.listing(QUERIES_CONTAINER, incoming_blob(owner, ""))]
+        assert left == [incoming_blob(owner, ids[0])]
 
     def test_what_was_not_committed(self, app: AzureClients, blobs: Blobs, owner: str, upload_id: str) -> None:
         put(upload_url(blobs, owner, upload_id), FASTA)

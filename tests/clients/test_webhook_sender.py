@@ -290,6 +290,7 @@ ANSWERS: dict[str, tuple[bytes, Answer]] = {
     "continue first": (b"HTTP/1.1 100 Continue\r\n\r\n" + head("201 Made"), Answer(201)),
     "a body in chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", Answer(200)),
     "a broken body": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Answer(200)),
+    "a chunk of less than nothing": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", Answer(200)),
     "a body that never ends": (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000, Answer(200)),
     "a body shorter than said": (b"HTTP/1.1 202 OK\r\nContent-Length: 1000\r\n\r\nx", Answer(202)),
     "nothing": (b"", Answer(problem="unreachable")),

@@ -101,6 +101,17 @@ class TestEasyAuth:
         assert caller.is_operator is operator
         assert Role.USER in caller.roles
 
+    @pytest.mark.parametrize("client", ["azp", "appid"])
+    def test_an_app_that_was_granted_nothing_is_refused(self, client: str) -> None:
+        """Any app of the tenant gets a token for this one, and App Service takes it for somebody signed in."""
+        with pytest.raises(ForbiddenError) as refused:
+            identify(claims((client, "app-1"), ("name", "robot"), ("roles", "reader")), EASYAUTH)
+        assert refused.value.code == "role_missing"
+        scope = "http://schemas.microsoft.com/identity/claims/scope"
+        for grant in (("scp", "user_impersonation"), (scope, "user_impersonation"), ("roles", "User")):
+            assert not identify(claims((client, "app-1"), grant), EASYAUTH).is_operator
+        assert identify(claims((client, "app-1"), ("roles", "operator")), EASYAUTH).is_operator
+
     @pytest.mark.parametrize(
         "headers",
         [

@@ -89,6 +89,8 @@ def test_id_is_what_blast_prints(defline: bytes, printed: str) -> None:
         (">a\nA\n>\nACGT\n", "blastn", "not_fasta", "line 3 "),
         (">  \nACGT\n", "blastn", "not_fasta", "line 1 "),
         (">a\nA\n>?100\nACGT\n", "blastn", "not_fasta", "line 3 "),
+        (">a\nA\n>\x01b\nACGT\n", "blastn", "not_fasta", "line 3 "),
+        ("> \x1fb\nACGT\n", "blastn", "not_fasta", "line 1 "),
         (b">a\xe9\nACGT\n", "blastn", "invalid_header", "line 1 "),
         (">a\nA\n>b \u00e9\nACGT\n", "blastn", "invalid_header", "line 3 "),
         (">a\nAC\rGT\n", "blastn", "invalid_letter", "line 2 has 'byte 0x0d'"),

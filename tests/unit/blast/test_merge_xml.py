@@ -139,3 +139,26 @@ def test_a_shard_is_read_on_behind_the_cut() -> None:
     shard = document(iteration(1, "q1", hit(1, "a"), hit(2, "b"), hit(3, "c")), iteration(2, "q2", hit(1, "d")))
     merged = merge(shard, limit=1, ids=("q1", "q2")).decode()
     assert merged.count("<Hit>") == merged.count("</Iteration_hits>") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("q1;size=2;", "q1;size=2"),
+        ("q1.", "q1"),
+        ("q1", "q1, text"),
+        ("q1,,x", "q1, x"),
+        ("(", "(text"),
+    ],
+)
+def test_a_header_that_blast_tidies_in_xml_is_still_its_query(name: str, definition: str) -> None:
+    """As BLAST+ 2.12 wrote them; clustering programs end their headers with a semicolon."""
+    text = iteration(1, definition, hit(1, "a")).replace(" text</Iteration_query-def>", "</Iteration_query-def>")
+    shard = document(text)
+    assert f">{definition}<".encode() in merge(shard, ids=[name])
+
+
+@pytest.mark.parametrize(("name", "definition"), [("q1", "q10"), ("q1;", "q2"), ("q1;size=2;", "q1;size=3")])
+def test_another_query_is_not_taken_for_a_tidied_one(name: str, definition: str) -> None:
+    with pytest.raises(PermanentError, match="queries are not those of the batch"):
+        merge(document(iteration(1, definition, hit(1, "a"))), ids=[name])
