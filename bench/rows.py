@@ -14,7 +14,8 @@ from local.stack.stack import Stack
 from shared.clients.provider import AzureClients
 from shared.config import read_settings
 from shared.domain.ids import new_job_id
-from shared.domain.search import ClusterRef, Progress, Search
+from shared.domain.progress import Progress
+from shared.domain.search import ClusterRef, Search
 from shared.domain.states import Phase
 
 APART = timedelta(seconds=10)

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TextIO
 
 from elb.addresses import DEFAULT_API
 from elb.api import Api
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         The exit code, one of :class:`Exit`.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where the caller closed it
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that has no check marks gets question marks
@@ -44,11 +46,15 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         out.error(DownloadError("file_error", f"{error.filename or 'a file'}: {error.strerror or error}"))
         return int(Exit.DOWNLOAD)
     except Exception:  # noqa: BLE001  # an exit code of 1 would say that the search has failed
-        traceback.print_exc()
+        out.complain(traceback.format_exc())
         return int(Exit.DEFECT)
     except KeyboardInterrupt:
         out.error(ClientError("interrupted", "interrupted", exit_code=Exit.INTERRUPTED))
         return int(Exit.INTERRUPTED)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # for the life of the process
 
 
 def _run(given: list[str], clock: Clock, out: Output) -> Exit:

@@ -7,6 +7,7 @@ Standard output has the answer, standard error everything else. With ``--json`` 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -54,8 +55,7 @@ class Output:
     def note(self, text: str) -> None:
         """A remark for people, beside the answer."""
         if not self.as_json:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            self.complain(text + "\n")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
         """A table for people. Headings in ``right`` are numbers."""
@@ -73,15 +73,22 @@ class Output:
     def error(self, error: ClientError) -> None:
         """What ended the command, to standard error: what happened, to which thing, what to do."""
         if self.as_json:
-            sys.stderr.write(json.dumps(error.to_dict()) + "\n")
+            self.complain(json.dumps(error.to_dict()) + "\n")
         else:
             lines = [f"elb: {clean(error.message)} [{clean(error.code)}]"]
             lines += [f"  asked: {clean(error.about['request'])}"] if "request" in error.about else []
             # The message names the first field already.
             lines += [f"  {clean(d.get('field'))}: {clean(d.get('message'))}" for d in error.details[1:]]
             lines += [f"  {clean(error.hint, lines=True)}"] if error.hint else []
-            sys.stderr.write("\n".join(lines) + "\n")
-        sys.stderr.flush()
+            self.complain("\n".join(lines) + "\n")
+
+    def complain(self, text: str) -> None:
+        """Text to standard error. Where nobody reads that any more, the exit code says it alone."""
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # or the interpreter would try again at its end, and exit anew
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text + "\n")

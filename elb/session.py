@@ -11,7 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from elb.api import Api, Json
-from elb.errors import ClientError, Exit, SearchEndedError
+from elb.errors import ClientError, Exit, SearchEndedError, WaitedTooLongError
 from elb.output import Output
 from elb.view import showing
 from elb.watch import ENDS, follow
@@ -54,10 +54,10 @@ class Session:
 
     @contextmanager
     def going_on(self, what: str, command: str, job_id: str = "") -> Iterator[None]:
-        """Ctrl-C ends the client only; say what goes on, and the command that follows it.
+        """Ctrl-C and ``--timeout`` end the client only; say what goes on, and the command that follows it.
 
         Raises:
-            ClientError: ``interrupted``.
+            ClientError: ``interrupted``; ``timeout``.
         """
         try:
             yield
@@ -67,6 +67,9 @@ class Session:
                 hint += f"\n  end it with: {self.command('cancel', job_id)}"
             about = {"job_id": job_id} if job_id else {}
             raise ClientError("interrupted", f"{what} goes on", hint, exit_code=Exit.INTERRUPTED, about=about) from None
+        except WaitedTooLongError as error:
+            error.hint = f"it goes on; follow it with: {command}"
+            raise
 
     @contextmanager
     def transfer(self, what: str, size: int) -> Iterator[Callable[[int], None]]:

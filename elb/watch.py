@@ -110,6 +110,6 @@ def _too_long(job_id: str, detail: Mapping[str, Any], timeout: float) -> WaitedT
     return WaitedTooLongError(
         "timeout",
         f"{job_id} is {detail.get('phase')} after {timeout:g} s of waiting",
-        f"it goes on; follow it with: python -m elb watch {job_id}",
+        "it goes on",
         about={"job_id": job_id},
     )

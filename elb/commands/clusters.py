@@ -169,7 +169,7 @@ def _output(session: Session, work: Json, what: str, look: Callable[[Json], None
             break
         waited = clock.monotonic() - began
         if timeout is not None and waited >= timeout:
-            raise WaitedTooLongError("timeout", f"{what} goes on after {timeout:g} s", "ask again", about=about)
+            raise WaitedTooLongError("timeout", f"{what} goes on after {timeout:g} s", about=about)
         clock.sleep(pause(waited) if timeout is None else min(pause(waited), timeout - waited))
     if runtime != "completed" or output.get("status") == "failed":
         error: dict[str, Any] = output.get("error") or {}

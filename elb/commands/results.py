@@ -62,7 +62,8 @@ def download_all(
     if len({file.name for file in wanted}) < len(wanted):
         raise DownloadError("manifest_invalid", f"two results of {job_id} have one name")
     files = []
-    resume = session.command("results", job_id, "--out", str(folder), *(["--force"] if force else []))
+    options = [*(["--force"] if force else []), *(word for name in only for word in ("--file", name))]
+    resume = session.command("results", job_id, "--out", str(folder), *options)
     with session.going_on("what has arrived is kept; the download", resume):
         for file in wanted:
             with session.transfer(file.name, file.size) as seen:

@@ -12,7 +12,7 @@ from typing import Any
 from elb.addresses import part
 from elb.api import Json
 from elb.commands.results import download_all
-from elb.errors import ClientError, Exit, UnreachableError, UsageError
+from elb.errors import ClientError, Exit, UsageError
 from elb.queries import open_query, send_query
 from elb.session import Session, end_of, need_completed
 from elb.text import clean
@@ -87,7 +87,9 @@ def _known_by(args: argparse.Namespace, key: str) -> Iterator[None]:
     about = {"idempotency_key": key}
     try:
         yield
-    except UnreachableError as error:
+    except ClientError as error:
+        if error.exit_code is not Exit.UNREACHABLE:  # refused: nothing was begun
+            raise
         error.hint = f"{error.hint}\n  {hint}" if error.hint else hint
         error.about |= about
         raise

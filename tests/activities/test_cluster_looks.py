@@ -13,7 +13,8 @@ from shared.clients import observer
 from shared.clients.observer import Look, look_at_cluster
 from shared.clients.orchestrations import DurableOrchestrations
 from shared.clients.single_flight import SingleFlight
-from shared.domain.search import Progress, Search, fail, retried
+from shared.domain.progress import Progress
+from shared.domain.search import Search, fail, retried
 from shared.domain.states import Phase
 from tests.activities.fakes import World
 from tests.activities.test_observation import lists, look, row

@@ -85,10 +85,11 @@ class TestWhole:
         answer = ask(name)
         assert (answer.status_code, json.loads(answer.get_body())["error"]["code"]) == (404, "result_not_found")
 
-    def test_a_blob_that_is_shorter_than_it_was_is_not_sent(self, world: World) -> None:
+    @pytest.mark.parametrize("wanted", ["0-", "-2", "-1"])
+    def test_a_blob_that_is_shorter_than_it_was_is_not_sent(self, world: World, wanted: str) -> None:
         publish(world, CONTENT)
         world.store.blobs[RESULTS_CONTAINER, f"{JOB_ID}/results.tsv"] = CONTENT[:-1]
-        answer = ask()
+        answer = ask(range=wanted)
         assert (answer.status_code, json.loads(answer.get_body())["error"]["code"]) == (409, "results_changed")
 
     @pytest.mark.proves("Q4")

@@ -179,6 +179,15 @@ class TestRemoval:
         assert done + expire_results(just_beyond(), clock=lambda: 0.0) == PAGE + 5
         assert names(world) == []
 
+    def test_older_searches_are_looked_for_in_the_time_that_is_left(self, world: World, search: Search) -> None:
+        world.searches.older = 3
+        assert expire_results(just_beyond(), clock=lambda: 0.0) == 1
+        assert world.searches.older == 0
+        world.searches.older = 3
+        seconds = iter([0.0, 0.0, 0.0, BUDGET_SECONDS])
+        expire_results(just_beyond(), clock=lambda: next(seconds))
+        assert world.searches.older == 2
+
 
 class TestTimer:
     def test_the_daily_timer_does_it_and_the_statistics_say_so(self, world: World, search: Search) -> None:

@@ -134,6 +134,24 @@ class TestRows:
         assert len(all_pages(world, limit=limit, max_evalue="1e-49")) == 18
         assert all_pages(world, limit=limit, query="none") == []
 
+    @pytest.mark.parametrize("params", [{}, {"query": "q0"}, {"sort": "evalue"}])
+    def test_a_full_page_that_is_the_last_one_has_no_successor(self, world: World, params: Json) -> None:
+        publish(world, rows(1, 4), indexed=True)
+        assert ask(world, limit="3", **params)[1]["next_cursor"] is not None
+        assert ask(world, limit="4", **params)[1]["next_cursor"] is None
+
+    def test_as_much_is_sorted_as_is_looked_through(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        publish(world, rows(3, 4))
+        monkeypatch.setattr(hits, "SCAN_BYTES", len(rows(3, 4)))
+        assert ask(world, sort="evalue")[0] == 200
+        monkeypatch.setattr(hits, "SCAN_BYTES", len(rows(3, 4)) - 1)
+        assert code_of(ask(world, sort="evalue")) == (422, "sort_too_large")
+
+    def test_identity_may_be_asked_for_up_to_all_of_it(self, world: World) -> None:
+        publish(world, b"q\t100.000\nq\t99.999\n", "6 qaccver pident")
+        assert [item["identity"] for item in ask(world, min_identity="100")[1]["items"]] == [100]
+        assert code_of(ask(world, min_identity="100.001")) == (400, "invalid_min_identity")
+
     @pytest.mark.parametrize("indexed", [False, True])
     def test_sorted(self, world: World, indexed: bool) -> None:
         publish(world, rows(3, 4), indexed=indexed)

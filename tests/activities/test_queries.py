@@ -150,6 +150,8 @@ class TestBody:
         "a broken gzip": (gzip.compress(FASTA)[:-4], 422, "invalid_gzip"),
         "gzip with more behind it": (gzip.compress(FASTA) + b"x", 422, "invalid_gzip"),
         "gzip of nothing": (gzip.compress(b""), 422, "empty_query"),
+        "nothing, packed over and over": (gzip.compress(b"") * 60_000, 422, "invalid_gzip"),
+        "a query, and nothing over and over": (gzip.compress(FASTA) + gzip.compress(b"") * 60_000, 422, "invalid_gzip"),
         "another file": (b"PK\x03\x04", 422, "not_fasta"),
     }
 

@@ -17,8 +17,9 @@ from shared.clients.sightings import sighted, write_failure, write_sightings
 from shared.domain.errors import ElbError, NotFoundError, PermanentError, TransientError
 from shared.domain.failures import Failure
 from shared.domain.observation import Observation, Outcome
+from shared.domain.progress import Progress
 from shared.domain.schedule import LATE_WRITER
-from shared.domain.search import Progress, Search, request_cancel
+from shared.domain.search import Search, request_cancel
 from shared.domain.states import WATCHED, Phase
 from tests.activities.fakes import World
 from tests.activities.worlds import CLUSTER, JOB_ID, put_job, put_running_search

@@ -18,8 +18,9 @@ from activities.registry import ACTIVITIES, WAKING, errors_as_data
 from orchestrators.search import search_orchestrator
 from shared.domain import functions as names
 from shared.domain.errors import TransientError
+from shared.domain.progress import Progress
 from shared.domain.results import RESULTS_CONTAINER, piece_blob
-from shared.domain.search import Progress, Search
+from shared.domain.search import Search
 from shared.domain.states import Phase
 from tests.activities.external_worlds import put_external, put_outside, put_pod_of
 from tests.activities.fakes import World

@@ -9,7 +9,8 @@ import pytest
 
 from shared.clients.provider import AzureClients
 from shared.clients.searches import SearchStore
-from shared.clients.table_rows import INDEX
+from shared.clients.table_rows import INDEX, SEARCHES
+from shared.domain.ids import owner_key
 from shared.domain.published import without_results
 from shared.domain.search import Search, complete, enter_phase
 from shared.domain.states import Phase
@@ -99,3 +100,56 @@ class TestExpired:
         assert index_rows(clients, search) == 1
         searches.delete(search)
         assert index_rows(clients, search) == 0
+
+    def test_one_of_a_newer_version_is_left_to_that_version(
+        self, searches: SearchStore, clients: AzureClients, owner: str
+    ) -> None:
+        search = completed(searches, owner, LONG_AGO)
+        table = clients.tables.client(SEARCHES)
+        query = "PartitionKey eq @p and job_id eq @id"
+        [row] = table.query_entities(query, parameters={"p": owner_key(owner), "id": search.job_id})
+        table.upsert_entity(dict(row) | {"phase": "archived"})
+        assert expired(searches, LONG_AGO + DAY, owner) == []
+        assert index_rows(clients, search) == 1
+        table.upsert_entity(dict(row))
+        assert expired(searches, LONG_AGO + DAY, owner) == [search.job_id]
+
+
+class TestOlder:
+    """Searches that were completed before there was an index."""
+
+    @pytest.fixture
+    def older(self, searches: SearchStore, clients: AzureClients, owner: str) -> list[Search]:
+        """Three of them, and nobody who has looked for such searches yet."""
+        made = [completed(searches, owner, LONG_AGO + number * DAY) for number in range(3)]
+        index = clients.tables.client(INDEX)
+        for row in list(index.query_entities(f"PartitionKey eq 'expires' and owner eq '{owner}'")):
+            index.delete_entity(row["PartitionKey"], row["RowKey"])
+        index.delete_entity("expires-older", "all")
+        return made
+
+    def test_are_found_once_page_by_page(
+        self, searches: SearchStore, clients: AzureClients, owner: str, older: list[Search]
+    ) -> None:
+        assert expired(searches, LONG_AGO + 9 * DAY, owner) == []
+        gone = searches.update(owner, older[0].job_id, lambda row: without_results(row, LONG_AGO + DAY))
+        searches.create(replace(a_search(owner), phase=Phase.RUNNING))
+        pages = 1
+        while searches.index_older(2):
+            pages += 1
+        assert pages > 1
+        assert expired(searches, LONG_AGO + 9 * DAY, owner) == [search.job_id for search in older[1:]]
+        assert index_rows(clients, gone) == 0
+        searches.update(owner, older[1].job_id, lambda row: without_results(row, LONG_AGO + DAY))
+        assert not searches.index_older(2)
+        assert index_rows(clients, older[1]) == 0
+
+    def test_a_host_that_dies_leaves_the_rest_to_the_next_one(
+        self, searches: SearchStore, clients: AzureClients, owner: str, older: list[Search]
+    ) -> None:
+        """It has written a page, and died before it noted that: the page is written again, which changes nothing."""
+        assert searches.index_older(1)
+        clients.tables.client(INDEX).delete_entity("expires-older", "all")
+        while searches.index_older(500):
+            pass
+        assert [index_rows(clients, search) for search in older] == [1, 1, 1]

@@ -15,7 +15,8 @@ from shared.clients import search_index
 from shared.clients.search_rows import columns_of
 from shared.clients.searches import SearchStore
 from shared.domain.errors import TransientError
-from shared.domain.search import Progress, Search, cancelled, enter_phase, fail, request_cancel, retried
+from shared.domain.progress import Progress
+from shared.domain.search import Search, cancelled, enter_phase, fail, request_cancel, retried
 from shared.domain.states import Phase
 from tests.clients.conftest import Place
 from tests.clients.support import T0, a_cluster, a_search, at_once

@@ -116,6 +116,7 @@ def test_a_wait_that_is_too_long_ends_and_the_work_goes_on(words: list[str], api
     api.on("GET /api/monitor/aks/warmup-status", Answer(body={"items": []}))
     ran = run(*words, "--timeout", "90s")
     assert (ran.code, sum(run.clock.slept)) == (7, 90)
+    assert f"it goes on; follow it with: python -m elb --api {api.address} {' '.join(words)}" in ran.err
     assert not api.requests("POST /api/blast/jobs/{id}/cancel")
 
 

@@ -97,8 +97,13 @@ def test_two_submits_are_two_searches(api: FakeApi, run: Run, query: str) -> Non
     assert keys[2] == "mine"
 
 
-def test_a_submit_whose_fate_is_not_known_says_how_to_find_out(api: FakeApi, run: Run, query: str) -> None:
-    api.on("POST /api/blast/jobs", Answer(lost=True))
+@pytest.mark.parametrize(
+    "answer", [Answer(lost=True), Answer(504, b"gateway"), refusal(500, "internal_error"), refusal(503, "starting")]
+)
+def test_a_submit_whose_fate_is_not_known_says_how_to_find_out(
+    answer: Answer, api: FakeApi, run: Run, query: str
+) -> None:
+    api.on("POST /api/blast/jobs", answer)
     ran = run(*SUBMIT, query, "--json")
     key = api.requests("POST /api/blast/jobs")[0].headers["Idempotency-Key"]
     assert ran.code == 6

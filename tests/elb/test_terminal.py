@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.elb.conftest import JOB, detail
-from tests.elb.fake_api import Answer, Asked, FakeApi
+from tests.elb.fake_api import Answer, Asked, FakeApi, refusal
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
@@ -236,6 +236,19 @@ def test_ctrl_c_while_it_waits_for_json_tells_the_id(api: FakeApi) -> None:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (130, "")
     assert json.loads(err)["job_id"] == JOB
+
+
+@pytest.mark.parametrize("stream", ["gone", "closed"])
+def test_without_a_reader_of_errors_the_exit_code_says_it(stream: str, api: FakeApi) -> None:
+    api.on("GET /api/blast/jobs/{id}", refusal(404, "search_not_found"))
+    command = [sys.executable, "-m", "elb", "show", JOB, "--api", api.address]
+    if stream == "closed":
+        command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    read, write = os.pipe()
+    os.close(read)
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=write) as process:
+        os.close(write)
+        assert process.wait(PATIENCE_SECONDS) == 4
 
 
 def test_a_reader_that_has_read_enough_is_no_error(api: FakeApi) -> None:

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from shared.config import read_settings
 from shared.domain.errors import InvalidInputError, MalformedError, PermanentError, TooLargeError
 from shared.domain.ids import newest_first_key
-from shared.domain.search import ClusterRef, Progress
+from shared.domain.progress import Progress
+from shared.domain.search import ClusterRef
 from shared.domain.states import Phase
 from tests.unit.domain.objects import JOB_ID, NOW, search
 from triggers.paging import MAX_FILTER, read_cursor, read_filter, read_limit, write_cursor
