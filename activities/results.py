@@ -109,7 +109,7 @@ def merge_search_batch(data: dict[str, Any]) -> dict[str, Any]:
         len(query_ids),
         summary.queries_with_hits if counted else None,
         summary.rows if counted else None,
-        exact=options.is_exact(Program(search.program), summary),
+        exact=len(names) == 1 or options.is_exact(Program(search.program), summary),
     ).to_dict()
 
 

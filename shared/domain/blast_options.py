@@ -36,6 +36,10 @@ _OWN_WINDOW = {"dc-megablast": "40"}
 _UNSAFE = re.compile(r"[;&|<>`$\\\x00-\x1f(){}*?~!#]")
 
 
+_AFTER_THE_LIST = frozenset({"-perc_identity", "-qcov_hsp_perc"})
+"""Filters of what BLAST's preliminary list has left; each shard has a list of its own, so that more may be left."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlastOptions:
     """The options of one search.
@@ -79,6 +83,8 @@ class BlastOptions:
         if not self.outfmt.is_mergeable:
             return True
         if program is Program.TBLASTX or self._may_count_as_ungapped(program) or merged.ordinal_ids:
+            return False
+        if not _AFTER_THE_LIST.isdisjoint(self.extra):
             return False
         return not (merged.as_printed and self.needs_full_evalues(program))
 

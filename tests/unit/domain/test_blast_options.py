@@ -291,9 +291,12 @@ class TestExact:
             (Program.BLASTP, "-gapopen 11 -gapextend 1", True),
             (Program.BLASTP, "-ungapped -comp_based_stats F", False),
             (Program.TBLASTX, "", False),
+            (Program.BLASTN, "-perc_identity 95", False),
+            (Program.BLASTP, "-qcov_hsp_perc 90", False),
+            (Program.BLASTN, "-max_hsps 1", True),
         ],
     )
-    def test_statistics_of_ungapped_alignments_leave_the_order_of_ties_open(
+    def test_ungapped_statistics_and_filters_after_the_list_are_told(
         self, program: Program, extra: str, exact: bool
     ) -> None:
         assert options(program, extra=extra).is_exact(program, MergeSummary()) is exact
