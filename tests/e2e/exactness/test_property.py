@@ -56,7 +56,7 @@ class Outcome:
     is_explained: bool
     """The whole database's search lost a subject, and the shards have what it prints with room for all."""
     is_told: bool
-    """The provenance says exact; or the opposite, where the database has no ids or a filter comes after BLAST's list."""
+    """The provenance says exact, or the opposite: without ids in the database, or with a filter behind BLAST's list."""
 
 
 @pytest.fixture(scope="module")
