@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,6 +21,7 @@ from orchestrators.search import search_orchestrator
 from orchestrators.shards import shards_orchestrator
 from orchestrators.warmup import warmup_orchestrator
 from shared.domain import functions as names
+from shared.telemetry import log_event_once
 
 blueprint: Any = df.Blueprint()  # the SDK types two-argument orchestrators only
 
@@ -36,5 +39,25 @@ ORCHESTRATORS: Mapping[str, Callable[[Any], Steps]] = {
 }
 """Every orchestrator by its name."""
 
+
+def telling(name: str, orchestrator: Callable[[Any], Steps]) -> Callable[[Any], Steps]:
+    """The orchestrator, with one event when it fails: what it expects, it returns; what it raises is a fault.
+
+    Args:
+        name: under which it is registered.
+    """
+
+    @wraps(orchestrator)
+    def run(context: Any) -> Steps:
+        try:
+            return (yield from orchestrator(context))
+        except Exception as failure:  # whatever it is: it is told and goes on to fail the orchestration
+            said = {"orchestrator": name, "instance": context.instance_id, "error": type(failure).__name__}
+            log_event_once(context, "orchestration_failed", level=logging.ERROR, **said, message=str(failure)[:500])
+            raise
+
+    return run
+
+
 for _name, _function in ORCHESTRATORS.items():
-    blueprint.orchestration_trigger(context_name="context", orchestration=_name)(_function)
+    blueprint.orchestration_trigger(context_name="context", orchestration=_name)(telling(_name, _function))

@@ -22,11 +22,11 @@ def log_event(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
     _LOGGER.log(level, "%s", json.dumps({"event": event, **fields}, default=str, ensure_ascii=True))
 
 
-def log_event_once(context: Any, event: str, **fields: Any) -> None:
+def log_event_once(context: Any, event: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Write one event from an orchestrator: not again on every replay.
 
     Args:
         context: the orchestration context (``is_replaying``).
     """
     if not context.is_replaying:
-        log_event(event, **fields)
+        log_event(event, level=level, **fields)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from shared.clients.catalogue import load_database
+from shared.clients.cluster_events import tell_state
 from shared.clients.orchestrations import Orchestrations, OrchestrationView
 from shared.clients.provider import clients
 from shared.clients.readiness import Readiness, read_readiness
@@ -62,6 +63,7 @@ def reconcile_cluster(cluster: ClusterRef, orchestrations: Orchestrations) -> di
     if not preference.enabled or not preference.databases:
         return {"disabled": 1}
     readiness = read_readiness(cluster)
+    tell_state(cluster, readiness.state, readiness.pools)
     if not readiness.warm_ready:
         return {"not_ready": 1}
     situation = _situation(cluster, preference, stored.version, readiness, orchestrations)
@@ -130,6 +132,8 @@ def _look(cluster: ClusterRef, versions: Mapping[str, str], readiness: Readiness
         return {}
     nodes = frozenset(node.name for node in readiness.nodes if node.ready)
     statuses = {name: reading.status(name, version) for name, version in versions.items()}
+    for name, status in statuses.items():
+        log_event("database_warmth", cluster=cluster.cluster_name, database=name, warmth=status.state.value)
     return {
         name: Seen(status.state, _moves(status, nodes), status.is_of_another_version(versions[name]))
         for name, status in statuses.items()

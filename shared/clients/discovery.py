@@ -6,11 +6,13 @@ registered by the look itself (``shared.clients.registration``).
 
 from __future__ import annotations
 
+from shared.clients.cluster_events import tell_state
 from shared.clients.observer import look_at_cluster
 from shared.clients.orchestrations import Orchestrations
 from shared.clients.provider import clients
 from shared.domain.errors import NotFoundError
 from shared.domain.lifecycle import lifecycle_of
+from shared.domain.readiness import read_pools
 from shared.domain.schedule import DEFAULT_WINDOW, should_look
 from shared.domain.search import ClusterRef
 
@@ -31,9 +33,11 @@ def discover(cluster: ClusterRef, orchestrations: Orchestrations) -> int:
     if not should_look(clients().clusters.read(cluster), OLDEST_LOOK, clients().now()):
         return 0
     try:
-        state = lifecycle_of(clients().arm.cluster(cluster, patient=False))
+        found = clients().arm.cluster(cluster, patient=False)
     except NotFoundError:  # deleted: nothing begins there any more
         return 0
+    state = lifecycle_of(found)
+    tell_state(cluster, state, read_pools(found))
     if not state.workload_possible:
         return 0
     return look_at_cluster(cluster, orchestrations, max_age=OLDEST_LOOK).registered

@@ -36,7 +36,28 @@ def record_end(search: Search) -> None:
     if not search.is_terminal or at is None:
         return
     code = str((search.error or {}).get("code") or "")
+    _tell_end(search, at, code)
     _quietly(lambda: clients().stats.add(ended(search.job_id, search.attempt, search.status, code, at)))
+
+
+def _tell_end(search: Search, at: datetime, code: str) -> None:
+    """The events of an attempt's end: the end itself, and each of its steps that took time."""
+    said: dict[str, Any] = {"job_id": search.job_id, "cluster": search.cluster.cluster_name, "attempt": search.attempt}
+    began, seen = search.attempt_started_at or search.created_at, search.outcome_at
+    log_event(
+        "search_ended",
+        **said,
+        program=search.program,
+        engine=search.engine,
+        status=search.status.value,
+        code=code,
+        jobs=search.expected_jobs,
+        seconds=round((at - began).total_seconds(), 3),
+        settle_seconds=None if seen is None else round((at - seen).total_seconds(), 3),
+    )
+    for step in search.steps:
+        if step.seconds is not None:
+            log_event("search_step", **said, step=step.name.value, status=step.status.value, seconds=step.seconds)
 
 
 def flush_counts(counters: Counters = COUNTERS) -> None:
@@ -50,6 +71,7 @@ def flush_counts(counters: Counters = COUNTERS) -> None:
         for entry in counters.due(clients().now()):
             clients().stats.add(entry)
             counters.written([entry])
+            log_event("app_counts", instance=counters.instance, counts=dict(entry.counts))
 
     _quietly(write)
 

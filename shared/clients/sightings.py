@@ -21,7 +21,14 @@ from shared.domain.cli_results import success_marker
 from shared.domain.errors import ElbError, NotFoundError, TransientError
 from shared.domain.failures import Failure
 from shared.domain.functions import WAKE_EVENT, monitor_instance
-from shared.domain.observation import Observation, Outcome, ids_of, needs_success_marker, observe
+from shared.domain.observation import (
+    Observation,
+    Outcome,
+    ids_of,
+    jobs_of_search,
+    needs_success_marker,
+    observe,
+)
 from shared.domain.results import RESULTS_CONTAINER
 from shared.domain.schedule import LATE_WRITER
 from shared.domain.search import Search, enter_phase
@@ -49,7 +56,8 @@ def write_sightings(
     def write(search: Search) -> None:
         marker = needs_success_marker(snapshot, search) and _has_success_marker(search)
         seen = observe(snapshot, search, success_marker=marker)
-        _write_one(search, seen, snapshot.observed_at)
+        after = _write_one(search, seen, snapshot.observed_at)
+        _tell(search, after, snapshot)
         if seen.outcome in _ENDS and search.job_id != asking:
             _wake(search, orchestrations)
 
@@ -90,10 +98,27 @@ def _for_each(searches: Iterable[Search], write: Callable[[Search], None]) -> No
         raise failed[0]
 
 
-def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bool = False) -> None:
+def _tell(before: Search, after: Search, snapshot: ClusterSnapshot) -> None:
+    """The events of what this look has changed: another phase, the end of the Jobs."""
+    said: dict[str, Any] = {"job_id": after.job_id, "cluster": after.cluster.cluster_name, "attempt": after.attempt}
+    if after.phase is not before.phase:
+        seconds = round((snapshot.observed_at - after.created_at).total_seconds(), 3)
+        log_event("search_phase", **said, phase=after.phase.value, seconds=seconds)
+    if after.outcome and after.outcome != before.outcome:
+        ends = [job.completed_at for job in jobs_of_search(snapshot, ids_of(after)) if job.completed_at is not None]
+        unseen = round((snapshot.cluster_time - max(ends)).total_seconds(), 3) if ends else None
+        log_event("search_outcome", **said, outcome=after.outcome, unseen_seconds=unseen)
+
+
+def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bool = False) -> Search:
+    """Write what was seen, where that changes the row.
+
+    Returns:
+        The row as this look left it; the search as it came where the look wrote nothing.
+    """
     digest = search.seen_digest if keep_jobs else _digest(seen)
     if sighted(search, seen, at, digest, keep_jobs=keep_jobs) == search:
-        return
+        return search
     refused = False
 
     def change(row: Search) -> Search:
@@ -102,11 +127,12 @@ def _write_one(search: Search, seen: Observation, at: datetime, *, keep_jobs: bo
         return row if refused or _is_late(row, at) else sighted(row, seen, at, digest, keep_jobs=keep_jobs)
 
     try:
-        clients().searches.update(search.owner, search.job_id, change)
+        after = clients().searches.update(search.owner, search.job_id, change)
         if refused:
             clients().searches.mend_copy(search.owner, search.job_id)
     except NotFoundError:
-        return  # deleted meanwhile: the reconcile removes the copy
+        return search  # deleted meanwhile: the reconcile removes the copy
+    return search if refused else after
 
 
 def sighted(row: Search, seen: Observation, at: datetime, digest: str, *, keep_jobs: bool = False) -> Search:

@@ -94,7 +94,8 @@ class _Turn:
     def read(self, cluster: ClusterRef) -> None:
         """Read a cluster's unfinished searches from their rows."""
         try:
-            self.searches[cluster] = clients().searches.unfinished_rows(cluster.key)
+            found = self.searches[cluster] = clients().searches.unfinished_rows(cluster.key)
+            log_event("cluster_load", cluster=cluster.cluster_name, unfinished=len(found))
         except ElbError as error:
             self._failed(error, cluster=cluster.cluster_name)
 

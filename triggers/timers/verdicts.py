@@ -49,6 +49,9 @@ def attend_to(search: Search, orchestrations: Orchestrations) -> str:
 
 def _judge(search: Search, orchestrations: Orchestrations) -> Verdict:
     parent = orchestrations.find(search_instance(search.job_id, search.run))
+    if parent is not None and parent.runtime_status == "pending":  # nobody has taken it up yet
+        seconds = round((clients().now() - parent.created_at).total_seconds(), 3)
+        log_event("orchestration_pending", job_id=search.job_id, instance=parent.instance_id, seconds=seconds)
     monitor: OrchestrationView | None = None
     if search.phase in ON_THE_CLUSTER:
         monitor = orchestrations.find(monitor_instance(search.job_id, search.run))
