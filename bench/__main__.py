@@ -17,7 +17,7 @@ from bench.common import Options, Report, Section
 from bench.stand import Stands
 from local.stack.home import Home
 
-NAMES = ("cold", "warm", "submit", "overhead", "flip", "calls", "lists", "fasta")
+NAMES = ("cold", "warm", "submit", "overhead", "flip", "calls", "idle", "lists", "fasta")
 """In the order of running: ``cold`` needs a stack on which nothing is warm, also when all share one."""
 
 

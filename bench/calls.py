@@ -83,6 +83,7 @@ class Cost:
     Attributes:
         looks: LISTs of the searches' Jobs while all of them run.
         lists: LISTs of Jobs and of pods, of all kinds, from the first submit to the last end.
+        steps: how often an orchestrator was run.
     """
 
     searches: int
@@ -91,6 +92,8 @@ class Cost:
     kubernetes: int
     tables: int
     blobs: int
+    activities: int
+    steps: int
 
     def figures(self, who: str, most_looks: float | None = None) -> list[Figure]:
         """As they are shown; each number of calls for one search.
@@ -103,6 +106,8 @@ class Cost:
             "Kubernetes calls": self.kubernetes,
             "table transactions": self.tables,
             "blob calls": self.blobs,
+            "activities": self.activities,
+            "orchestrator steps": self.steps,
         }
         per_search = [
             Figure(f"{what} per search, {who}", [number / self.searches], "calls") for what, number in whole.items()
@@ -154,8 +159,9 @@ def _cost(stack: Stack, searches: int, others: int) -> Cost:
             raise RuntimeError("a search did not complete")
         calls = simulation.kube.record[calls_before:]
         looks = [at for at in simulation.kube.lists(APART * (others + 1)) if at < SECONDS]
+        activities, steps = len(simulation.engine.runs), simulation.engine.steps
     lists = [call for call in calls if call.what.startswith("list ")]
-    return Cost(searches, len(looks), len(lists), len(calls), counted["storage_calls"], blobs.calls)
+    return Cost(searches, len(looks), len(lists), len(calls), counted["storage_calls"], blobs.calls, activities, steps)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bench.__main__ import NAMES
 from bench.common import Figure, percentile
 from local.stack.home import REPOSITORY
 
-SIDE_BY_SIDE = (("cold", "warm", "submit", "overhead", "flip"), ("calls", "lists", "fasta"))
+SIDE_BY_SIDE = (("cold", "warm", "submit", "overhead", "flip"), ("calls", "idle", "lists", "fasta"))
 """Each group on a stack of its own; they mostly wait."""
 LIMITS: dict[str, dict[str, float]] = {
     "flip": {"with push": 1.0, "no push, the list read each second": 6.0, "no push, unread": 12.0},

@@ -55,6 +55,7 @@ class VirtualEngine:
         copies: how often an event of this kind (instance id, name) arrives: 0 is lost, 2 is a repetition.
         runs: every attempt of every activity, in the order of their ends.
         raised: every event that was raised for an instance: second, instance id, name.
+        steps: how often an orchestrator was run, of all instances: each time Azure bills as an execution.
     """
 
     orchestrators: Mapping[str, Orchestrator]
@@ -66,6 +67,7 @@ class VirtualEngine:
     instances: dict[str, Instance] = field(default_factory=dict)
     runs: list[ActivityRun] = field(default_factory=list)
     raised: list[tuple[float, str, str]] = field(default_factory=list)
+    steps: int = 0
 
     @property
     def client(self) -> VirtualDurable:

@@ -62,7 +62,13 @@ class Attempt:
 
 
 class Host(Protocol):
-    """What an execution needs of the engine."""
+    """What an execution needs of the engine.
+
+    Attributes:
+        steps: how often an orchestrator was run so far.
+    """
+
+    steps: int
 
     @property
     def agenda(self) -> Agenda:
@@ -232,6 +238,7 @@ class Execution:
 
     def _go_on(self) -> None:
         """Run the generator until it waits for something that is not there yet, or has ended."""
+        self._host.steps += 1
         while self._open and (self._waiting_for is None or self._waiting_for.is_complete):
             try:
                 self._waiting_for = self._resume()
