@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up down status doctor test check unit ci behaviour bench clean
+.PHONY: help setup tests-setup page package screenshots demo up down status doctor test check unit ci behaviour bench clean
 
 PYTHON := .venv/bin/python
 # The folder of the stack; another one holds another stack: make up STACK_HOME=/tmp/other
@@ -18,6 +18,18 @@ help: ## list the targets
 
 setup: ## install what is missing
 	@sh local/setup/setup.sh
+
+# What the tests need besides: Debian's Chromium, and an environment like the app's on Azure.
+tests-setup:
+	@sh local/setup/setup.sh tests
+
+page: setup ## build the page into web/dist (done by every target that needs it)
+
+package: setup ## build dist/app.zip, exactly what is deployed
+	@$(PYTHON) -m deploy.package
+
+screenshots: tests-setup ## make the pictures of README and docs anew, from a real stack
+	@$(PYTHON) -m tests.web.screenshots
 
 demo: setup ## set up, start the stack, run a real search on a real database and show it
 	@$(PYTHON) -m local.demo
@@ -35,7 +47,7 @@ status: ## say whether the stack is up and where everything is
 doctor: ## say what is missing on this machine and how to get it
 	@python=$$(sh local/setup/find-python.sh) && "$$python" -m local.stack doctor
 
-test: setup ## run all tests; says at the end how many were skipped, and why
+test: tests-setup ## run all tests; says at the end how many were skipped, and why
 	@$(PYTHON) -m local.setup.run_tests
 
 unit: setup ## run the fast tests

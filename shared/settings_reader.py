@@ -7,6 +7,10 @@ from collections.abc import Mapping
 
 from shared.domain.errors import ConfigurationError
 
+UNRESOLVED = "@Microsoft.KeyVault("
+"""What Azure gives an app in place of a secret that it cannot get: the reference itself, which anybody could guess
+(App Service, "Use Key Vault references")."""
+
 
 class Reader:
     """Reads settings by name; each method raises ConfigurationError ``wrong_setting``."""
@@ -15,8 +19,15 @@ class Reader:
         self.environ = environ
 
     def text(self, name: str, default: str = "") -> str:
-        """The value as it is; an empty one is a value."""
-        return self.environ.get(name, default)
+        """The value as it is; an empty one is a value, a Key Vault reference that Azure could not resolve is none."""
+        value = self.environ.get(name, default)
+        if value.startswith(UNRESOLVED):
+            raise ConfigurationError(
+                "wrong_setting",
+                f"setting {name} is a Key Vault reference that Azure could not resolve",
+                "look at the secret, and at the identity's role on the vault; then restart the app",
+            )
+        return value
 
     def flag(self, name: str, default: bool) -> bool:
         """``0`` or ``1``."""

@@ -1,4 +1,4 @@
-"""Runs all tests as two processes side by side: crashes, exactness and the contract in one, all others in the other.
+"""Runs all tests as two processes side by side: crashes, exactness, contract and page in one, all others in the other.
 
 The tests that let hosts die mostly wait, so that the ones that compute go well with them.
 
@@ -35,6 +35,7 @@ _BESIDE = (
     "tests/e2e/exactness/test_memory.py",
     "tests/e2e/exactness/test_property.py",
     "tests/e2e/test_contract.py",
+    "tests/web",
 )
 _PYTEST = (sys.executable, "-u", "-m", "pytest", "-p", "local.setup.skips")
 _TAIL_BYTES = 1_000_000
@@ -58,7 +59,7 @@ class Part:
 
 PARTS = (
     Part("all other tests", (*_PYTEST, *(f"--ignore={path}" for path in _BESIDE))),
-    Part("crashes, exactness, contract", (*_PYTEST, "-o", "cache_dir=.pytest_cache/beside", *_BESIDE)),
+    Part("crashes, exactness, contract, page", (*_PYTEST, "-o", "cache_dir=.pytest_cache/beside", *_BESIDE)),
 )
 
 

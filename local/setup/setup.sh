@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes everything that the make targets need: the .venv, node_modules and, as root, Debian's packages.
+# Makes everything that the make targets need: the .venv, node_modules, the built page and, as root, Debian's packages.
 #
-# Called by make before every target that runs something. Each part leaves a stamp in .local/setup, written last and
-# holding the hash of what the part was made from: a finished part costs nothing. A file PART.begun lies there while a
-# part is being made, so that one that was interrupted half-way is made again from nothing.
+# Called by make before every target that runs something; with "tests" before the tests, which also need a browser and
+# an environment like the app's on Azure. Each part leaves a stamp in .local/setup, written last and holding the hash of
+# what the part was made from: a finished part costs nothing. A file PART.begun lies there while a part is being made, so
+# that one that was interrupted half-way is made again from nothing.
 # One at a time, by a lock: two makes in one folder wait for each other.
 set -eu
 
@@ -25,6 +26,9 @@ needs="
     /usr/share/resfinder/db/all.name=resfinder-db
     /usr/lib/*/libsecret-1.so.0=libsecret-1-0
 "
+browser_needs="chromium=chromium"
+parts="system python node page"
+[ "${1:-}" != tests ] || parts="$parts browser app portal"
 azcopy=node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64
 
 say() { printf '%s\n' "$*"; }
@@ -35,7 +39,12 @@ wanted() {
     case $1 in
         python) cat requirements.txt requirements-dev.txt constraints.txt local/setup/find-python.sh ;;
         node) cat package.json package-lock.json ;;
+        app) cat requirements.txt constraints.txt local/setup/find-python.sh ;;
         system) say "$needs" ;;
+        browser) say "$browser_needs" ;;
+        portal) cat tests/portal/package.json tests/portal/package-lock.json ;;
+        # Unquoted on purpose: whatever the page is made of.
+        page) cat web/package.json web/package-lock.json web/*.js* web/*.html web/public/*/* web/src/*.* web/src/*/* ;;
     esac | sha256sum | cut -d' ' -f1
 }
 
@@ -45,8 +54,12 @@ is_done() {
     [ "$(cat "$stamps/$1" 2>/dev/null)" = "$(wanted "$1")" ] || return 1
     case $1 in
         python) [ -x .venv/bin/python ] && .venv/bin/python -S -c '' 2>/dev/null ;;
+        app) [ -x .venv-app/bin/python ] ;;
         node) [ -f node_modules/.package-lock.json ] && [ -x "$azcopy" ] ;;
-        system) [ -z "$(missing_packages)" ] ;;
+        system) [ -z "$(missing_packages "$needs")" ] ;;
+        browser) [ -z "$(missing_packages "$browser_needs")" ] ;;
+        portal) [ -f tests/portal/node_modules/.package-lock.json ] ;;
+        page) [ -f web/dist/index.html ] && [ -f web/node_modules/.package-lock.json ] ;;
     esac
 }
 
@@ -85,8 +98,7 @@ make_python() {
 # an old stamp the lock file is another one than then, and only npm ci brings all of that. npm ci itself begins by
 # removing node_modules, so that an interrupted one only has to be run again.
 make_node() {
-    command -v npm >/dev/null 2>&1 || die "Node >= 20 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
-    [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || die "Node >= 20 is needed; $(command -v node) is $(node --version)"
+    need_node
     if [ -e "$stamps/node" ] || [ -e "$stamps/node.begun" ] || ! npm_is_done; then
         : >"$stamps/node.begun"
         timed "Node packages into node_modules" npm ci --no-audit --no-fund --loglevel=error
@@ -95,12 +107,37 @@ make_node() {
     chmod +x "$azcopy"
 }
 
+# What a Functions host on Azure has: the packages of requirements.txt and no others.
+make_app() {
+    python=$(sh local/setup/find-python.sh)
+    timed "virtual environment .venv-app" "$python" -m venv --clear .venv-app
+    timed "the app's packages into .venv-app" .venv-app/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+}
+
+# The page is small: its packages and itself are made anew whenever anything of it has changed.
+make_page() {
+    need_node
+    timed "Node packages of the page into web/node_modules" npm ci --prefix web --no-audit --no-fund --loglevel=error
+    timed "page into web/dist" npm run --prefix web build
+}
+
+# The parser of the queries that the Portal is given.
+make_portal() {
+    need_node
+    timed "Node packages of the Portal's tests" npm ci --prefix tests/portal --no-audit --no-fund --loglevel=error
+}
+
+need_node() {
+    command -v npm >/dev/null 2>&1 || die "Node >= 20 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
+    [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || die "Node >= 20 is needed; $(command -v node) is $(node --version)"
+}
+
 npm_is_done() { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }
 
-# missing_packages: Debian's names of what is not there, each after a blank.
+# missing_packages NEEDS: Debian's names of what is not there, each after a blank.
 missing_packages() {
     found=
-    for need in $needs; do
+    for need in $1; do
         thing=${need%%=*} package=${need#*=}
         case "$thing" in
             # Unquoted on purpose: the pattern stands for whatever architecture this machine has.
@@ -112,8 +149,11 @@ missing_packages() {
     printf '%s' "$found"
 }
 
-make_system() {
-    missing=$(missing_packages)
+make_system() { install "$needs"; }
+make_browser() { install "$browser_needs"; }
+
+install() { # install NEEDS
+    missing=$(missing_packages "$1")
     [ -n "$missing" ] || return 0
     # Unquoted on purpose: one word per package.
     if [ "$(id -u)" != 0 ]; then
@@ -122,16 +162,16 @@ make_system() {
     command -v apt-get >/dev/null 2>&1 || die "These are missing and there is no apt-get to install them:$missing"
     timed "list of Debian packages" apt-get update -qq
     timed "Debian packages$missing" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
-    [ -z "$(missing_packages)" ] || die "setup: still missing after the installation:$(missing_packages)"
+    [ -z "$(missing_packages "$1")" ] || die "setup: still missing after the installation:$(missing_packages "$1")"
 }
 
-all_done() { is_done python && is_done node && is_done system; }
+all_done() { for part in $parts; do is_done "$part" || return 1; done; }
 
 all_done && exit 0
 # Whoever comes second waits here, and then finds everything done.
 exec 9>"$stamps/lock"
 flock 9
-for part in system python node; do
+for part in $parts; do
     is_done "$part" && continue
     "make_$part"
     wanted "$part" >"$stamps/$part.new"

@@ -89,7 +89,7 @@ class Call:
         headers = {**HOST, **self.headers}
         headers |= {name: hostile.get(("header", name), value) for name, value in headers.items()}
         url = "http://localhost:7071/" + "/".join(
-            quote(path[part[1:-1]], safe="", errors="replace") if part.startswith("{") else part
+            quote(path[part.strip("{*}").partition(":")[0]], safe="", errors="replace") if part[:1] == "{" else part
             for part in route.split("/")
         )
         return func.HttpRequest(
@@ -153,6 +153,8 @@ def _of(job: str, **more: Any) -> Call:
 
 TOKEN = {"X-Elb-Token": callback_token(SECRET, RUNNING)}
 CALLS: dict[str, Call] = {
+    "page_shell": Call(path={"ignored": ""}, headers={"If-None-Match": '"x"'}),
+    "page_assets": Call(path={"path": "icon.svg"}, headers={"If-None-Match": '"x"'}),
     "health_root": Call(),
     "health": Call(),
     "health_ready": Call(),

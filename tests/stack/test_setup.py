@@ -35,9 +35,11 @@ case "$*" in
 esac
 """
 NPM = """#!/bin/sh
-case "$1" in
-    ls) [ -f AZCOPY ] ;;
-    ci)
+case "$*" in
+    ci*web*) mkdir -p web/node_modules; : >web/node_modules/.package-lock.json ;;
+    run*) mkdir -p web/dist; : >web/dist/index.html; echo page >>done ;;
+    ls*) [ -f AZCOPY ] ;;
+    ci*)
         rm -rf node_modules; mkdir -p "$(dirname AZCOPY)"; : >AZCOPY
         if [ -f stuck ]; then : >node_modules/half; exec sleep 60; fi
         echo npm >>done; : >node_modules/.package-lock.json ;;
@@ -74,6 +76,7 @@ class Checkout:
         self.bin = root / "machine/bin"
         self.bin.mkdir(parents=True)
         shutil.copytree(REPOSITORY / "local/setup", root / "local/setup")
+        shutil.copytree(REPOSITORY / "web", root / "web", ignore=shutil.ignore_patterns("node_modules", "dist"))
         for name in INPUTS:
             shutil.copy(REPOSITORY / name, root / name)
         for name in DEBIAN:
@@ -128,7 +131,7 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_a_bare_checkout_is_set_up_once(checkout: Checkout) -> None:
     code, output = checkout.set_up()
     assert code == 0, output
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
     assert os.access(checkout.root / AZCOPY, os.X_OK), "npm loses AzCopy's execute bit"
     lines = output.splitlines()
     assert all(line.startswith("setup: ") and line.endswith(" s)") for line in lines), output
@@ -136,7 +139,7 @@ def test_a_bare_checkout_is_set_up_once(checkout: Checkout) -> None:
     began = time.monotonic()
     assert checkout.set_up() == (0, "")
     assert time.monotonic() - began < 0.3
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
 
 
 def test_an_interrupted_set_up_is_done_again(checkout: Checkout) -> None:
@@ -147,7 +150,7 @@ def test_an_interrupted_set_up_is_done_again(checkout: Checkout) -> None:
     assert "Python packages into .venv failed" in output
     (checkout.root / "offline").unlink()
     assert checkout.set_up()[0] == 0
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
 
 
 def test_a_killed_installation_begins_with_a_new_environment(checkout: Checkout) -> None:
@@ -155,7 +158,7 @@ def test_a_killed_installation_begins_with_a_new_environment(checkout: Checkout)
     checkout.interrupt_at(half)
     assert checkout.set_up()[0] == 0
     assert not half.exists(), "pip takes what it had half-copied for installed"
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
 
     (checkout.root / "requirements.txt").write_text("another\n")
     checkout.interrupt_at(half)
@@ -168,7 +171,7 @@ def test_an_environment_without_pip_is_made_anew(checkout: Checkout) -> None:
     (checkout.root / ".venv/bin").mkdir(parents=True)
     shutil.copy(checkout.bin / "python3.13", checkout.root / ".venv/bin/python")
     assert checkout.set_up()[0] == 0
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
 
 
 def test_a_good_environment_is_kept(checkout: Checkout) -> None:
@@ -188,28 +191,34 @@ def test_a_killed_npm_is_repeated(checkout: Checkout) -> None:
     shutil.copy(REPOSITORY / "package-lock.json", checkout.root)
     assert checkout.set_up()[0] == 0
     assert not half.exists()
-    assert checkout.installed == ["pip", "npm", "npm"]
+    assert checkout.installed == ["pip", "npm", "page", "npm"]
 
 
 @pytest.mark.parametrize(
     ("changed", "again"),
-    [("requirements-dev.txt", ["pip"]), ("constraints.txt", ["pip"]), ("package-lock.json", ["npm"])],
-    ids=["requirements", "constraints", "lock file"],
+    [
+        ("requirements-dev.txt", ["pip"]),
+        ("constraints.txt", ["pip"]),
+        ("package-lock.json", ["npm"]),
+        ("web/src/app.tsx", ["page"]),
+    ],
+    ids=["requirements", "constraints", "lock file", "page"],
 )
 def test_another_requirement_is_brought_in(checkout: Checkout, changed: str, again: list[str]) -> None:
     checkout.set_up()
     with (checkout.root / changed).open("a") as file:
         file.write("\n")
     assert checkout.set_up()[0] == 0
-    assert checkout.installed == ["pip", "npm", *again]
+    assert checkout.installed == ["pip", "npm", "page", *again]
 
 
 def test_what_was_deleted_comes_back(checkout: Checkout) -> None:
     checkout.set_up()
     shutil.rmtree(checkout.root / "node_modules")
     shutil.rmtree(checkout.root / ".venv")
+    shutil.rmtree(checkout.root / "web/dist")
     assert checkout.set_up()[0] == 0
-    assert sorted(checkout.installed) == ["npm", "npm", "pip", "pip"]
+    assert sorted(checkout.installed) == ["npm", "npm", "page", "page", "pip", "pip"]
 
 
 def test_packages_that_somebody_installed_are_accepted(checkout: Checkout) -> None:
@@ -218,7 +227,7 @@ def test_packages_that_somebody_installed_are_accepted(checkout: Checkout) -> No
     azcopy.touch()
     (checkout.root / "node_modules/.package-lock.json").touch()
     assert checkout.set_up()[0] == 0
-    assert checkout.installed == ["pip"]
+    assert checkout.installed == ["pip", "page"]
     assert os.access(azcopy, os.X_OK)
 
 
@@ -238,7 +247,7 @@ def test_two_at_once_install_once(checkout: Checkout) -> None:
     with checkout.begin() as one, checkout.begin() as other:
         outputs = [process.communicate()[0] for process in (one, other)]
     assert (one.returncode, other.returncode) == (0, 0), outputs
-    assert checkout.installed == ["pip", "npm"]
+    assert checkout.installed == ["pip", "npm", "page"]
 
 
 def test_without_root_it_prints_the_line_to_run(checkout: Checkout) -> None:

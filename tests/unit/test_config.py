@@ -91,6 +91,12 @@ class TestDefaults:
 
 
 class TestWrongSettings:
+    @pytest.mark.parametrize("name", ["ELB_CALLBACK_SECRET", "AzureWebJobsStorage", "ELB_ACR_NAME"])
+    def test_a_secret_that_azure_could_not_get_is_not_taken_for_one(self, name: str) -> None:
+        reference = "@Microsoft.KeyVault(SecretUri=https://elb.vault.azure.net/secrets/callback-secret)"
+        with pytest.raises(ConfigurationError, match=f"{name} is a Key Vault reference"):
+            read_settings({**ON_AZURE, name: reference})
+
     @pytest.mark.parametrize(
         ("name", "value"),
         [

@@ -23,7 +23,15 @@ from tests.registered import app_functions
 ROOT = Path(__file__).resolve().parents[2]
 IMPORT_LIMIT_SECONDS = 5.0
 """Far above what an import takes (about a second on a busy machine), far below what a cloud client's import adds."""
-ANONYMOUS = {("GET", "health"), ("GET", "api/health"), ("POST", "api/blast/jobs/{id}/notify")}
+SHELL, FILES = "{ignored:maxlength(0)?}", "assets/{*path}"
+"""The page: nothing but the empty path, and everything below one folder."""
+ANONYMOUS = {
+    ("GET", "health"),
+    ("GET", "api/health"),
+    ("POST", "api/blast/jobs/{id}/notify"),
+    ("GET", SHELL),
+    ("GET", FILES),
+}
 """docs/api.md, "Conventions"."""
 
 FUNCTIONS = app_functions()
@@ -68,6 +76,8 @@ class TestNames:
 class TestRoutes:
     def samples(self, template: str) -> set[str]:
         """Paths that a template matches: each variable as something of its own, and as every literal of the app."""
+        if template == SHELL:
+            return {""}
         literals = {part for _, route, _ in ROUTES for part in route.split("/") if "{" not in part}
         choices = [
             sorted(literals | {"x9"}) if part.startswith("{") else [part] for part in template.strip("/").split("/")
@@ -75,14 +85,19 @@ class TestRoutes:
         return {"/".join(parts) for parts in itertools.product(*choices)}
 
     def pattern(self, template: str) -> re.Pattern[str]:
-        parts = ["[^/]+" if part.startswith("{") else re.escape(part) for part in template.strip("/").split("/")]
+        if template == SHELL:
+            return re.compile("")
+        parts = [
+            ".+" if part == "{*path}" else "[^/]+" if part.startswith("{") else re.escape(part)
+            for part in template.strip("/").split("/")
+        ]
         return re.compile("/".join(parts), re.IGNORECASE)
 
     def test_every_variable_is_a_whole_segment_without_options(self) -> None:
         variables = {part for _, route, _ in ROUTES for part in route.split("/") if "{" in part}
         assert {part for part in variables if not re.fullmatch(r"\{[a-z_]+\}", part)} <= {
             "{*path}",
-            "{ignored:maxlength(0)?}",
+            SHELL,
         }
 
     def test_no_two_templates_match_one_path_and_method(self) -> None:
@@ -102,12 +117,12 @@ class TestRoutes:
     def test_nothing_is_in_the_host_s_own_space_or_catches_all(self) -> None:
         for _, route, _ in ROUTES:
             assert not re.match(r"(?i)/?(admin|runtime)(/|$)", route)
-            assert not re.match(r"/?\{", route) or route == "{ignored:maxlength(0)?}"
+            assert not re.match(r"/?\{", route) or route == SHELL
 
     def test_routes_are_written_out(self) -> None:
         assert json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["routePrefix"] == ""
         beyond = {route for _, route, _ in ROUTES if not route.startswith("api/")}
-        assert beyond <= {"health", "{ignored:maxlength(0)?}", "assets/{*path}"}
+        assert beyond <= {"health", SHELL, FILES}
 
     def test_every_built_route_of_the_document_is_there(self) -> None:
         document = (ROOT / "docs" / "api.md").read_text()

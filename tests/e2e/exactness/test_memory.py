@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 MOST_GROWN = 100_000_000
 
 
+@pytest.mark.proves("Q4")
 @pytest.mark.parametrize(
     ("kind", "megabytes", "kept"),
     [("table", 1024, 1 / 12), ("xml", 256, 1 / 9), ("one-subject", 256, 0.7)],
