@@ -16,6 +16,8 @@ from tests.web.conftest import CHROMIUM_ARGUMENTS
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE: ViewportSize = {"width": 1200, "height": 800}
+LONG: ViewportSize = {"width": 1200, "height": 1500}
+"""So that the picture of the hits and the first rows of the table are there."""
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_ARGUMENTS)
                 light = browser.new_context(viewport=SIZE).new_page()
                 take(light, stack, "searches", "searches")
-                take(light, stack, f"searches/{ended}", "search")
+                take(browser.new_context(viewport=LONG).new_page(), stack, f"searches/{ended}", "search")
                 take(light, stack, f"searches/{running}", "running")
                 take(light, stack, "databases", "databases")
                 dark = browser.new_context(viewport=SIZE, color_scheme="dark").new_page()
