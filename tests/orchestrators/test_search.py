@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -106,8 +106,16 @@ class TestWarm:
         assert played.result == {"phase": "completed"}
 
 
+@pytest.mark.proves("S3")
 class TestConfiguring:
     CALLS = (names.CLEANUP_STALE_JOBS, names.ENSURE_SCRIPTS, names.STAGE_QUERIES)
+
+    @pytest.mark.parametrize(("parallel", "seconds"), [(True, 4), (False, 2 + 3 + 4)])
+    def test_the_times_of_the_step_show_it(self, parallel: bool, seconds: int) -> None:
+        takes = dict(zip(self.CALLS, (2, 3, 4), strict=True))
+        played = play(search_orchestrator, SEARCH | {"parallel": parallel}, answers(), takes=takes)
+        began, ended = (change["at"] for change in played.context.calls(names.ADVANCE_SEARCH)[:2])
+        assert (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds() == seconds
 
     def test_clean_up_scripts_and_staging_run_at_the_same_time(self) -> None:
         [group, *_] = [task for task in search().context.yielded if task.kind == "all"]
