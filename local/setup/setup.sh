@@ -128,8 +128,12 @@ make_portal() {
 }
 
 need_node() {
-    command -v npm >/dev/null 2>&1 || die "Node >= 20 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
-    [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || die "Node >= 20 is needed; $(command -v node) is $(node --version)"
+    command -v npm >/dev/null 2>&1 || die "Node >= 20.19 with npm is needed: apt-get install nodejs npm, or see https://nodejs.org/"
+    # What the page's build asks for: 20.19 and later of 20, 22.13 and later.
+    case $(node --version) in
+        v20.19.* | v20.[2-9][0-9].* | v22.1[3-9].* | v22.[2-9][0-9].* | v2[3-9].* | v[3-9][0-9].*) ;;
+        *) die "Node >= 20.19 (or >= 22.13) is needed; $(command -v node) is $(node --version)" ;;
+    esac
 }
 
 npm_is_done() { [ -f node_modules/.package-lock.json ] && npm ls --all >/dev/null 2>&1; }

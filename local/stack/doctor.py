@@ -65,7 +65,9 @@ def checks(home: Home) -> Iterator[Check]:
     """All checks, each made when it is asked for."""
     yield _python()
     yield _packages()
-    yield _command("node", ["node", "--version"], "install Node >= 20: apt-get install nodejs npm", _node_is_new_enough)
+    yield _command(
+        "node", ["node", "--version"], "install Node >= 20.19: apt-get install nodejs npm", _node_is_new_enough
+    )
     yield _command("npm packages", ["npm", "ls", "--prefix", str(REPOSITORY)], _SETUP, lambda _: True, show=False)
     yield _command("AzCopy", [str(_AZCOPY), "--version"], f"{_SETUP}, and apt-get install libsecret-1-0")
     for program in ("blastn", "blastdbcheck"):
@@ -127,7 +129,8 @@ def _command(
 
 
 def _node_is_new_enough(output: str) -> bool:
-    return int(output.removeprefix("v").split(".")[0]) >= 20
+    major, minor = (int(part) for part in output.removeprefix("v").split(".")[:2])
+    return (major == 20 and minor >= 19) or (major == 22 and minor >= 13) or major > 22
 
 
 def _resfinder() -> Check:

@@ -1,4 +1,4 @@
-"""host.json against the decisions of docs/decisions/0041 and what the local host makes of it."""
+"""host.json against the decisions of docs/decisions/0034 and what the local host makes of it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,8 @@ case "$*" in
         echo npm >>done; : >node_modules/.package-lock.json ;;
 esac
 """.replace("AZCOPY", AZCOPY)
-NODE = '#!/bin/sh\ncase "$1" in -p) echo 20 ;; *) echo v20.0.0 ;; esac\n'
-OLD_NODE = '#!/bin/sh\ncase "$1" in -p) echo 18 ;; *) echo v18.0.0 ;; esac\n'
+NODE = "#!/bin/sh\necho v20.19.0\n"
+OLD_NODE = "#!/bin/sh\necho v20.18.3\n"
 # What a bare Debian has, and the script calls.
 DEBIAN = (
     "sh",
@@ -136,9 +135,7 @@ def test_a_bare_checkout_is_set_up_once(checkout: Checkout) -> None:
     lines = output.splitlines()
     assert all(line.startswith("setup: ") and line.endswith(" s)") for line in lines), output
 
-    began = time.monotonic()
     assert checkout.set_up() == (0, "")
-    assert time.monotonic() - began < 0.3
     assert checkout.installed == ["pip", "npm", "page"]
 
 
@@ -272,5 +269,5 @@ def test_an_old_node_is_named(checkout: Checkout) -> None:
     checkout.put("node", OLD_NODE)
     code, output = checkout.set_up()
     assert code == 1
-    assert "Node >= 20 is needed" in output
-    assert "v18.0.0" in output
+    assert "Node >= 20.19" in output
+    assert "v20.18.3" in output

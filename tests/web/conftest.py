@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.stack.stack import Stack
 from tests.e2e.product import Product
@@ -27,6 +27,10 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
 ]
 """Without these it looks for hosts outside at every start."""
+
+
+expect.set_options(timeout=30_000)
+"""Milliseconds; Playwright's own 5 s are short for a machine that runs all other tests beside."""
 
 
 class Site:
@@ -53,7 +57,7 @@ class Site:
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     chromium = shutil.which("chromium")
-    assert chromium, "there is no chromium: make setup"
+    assert chromium, "there is no chromium: make tests-setup"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         yield browser

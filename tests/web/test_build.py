@@ -83,5 +83,6 @@ def test_a_strict_policy_holds_and_the_list_is_painted_soon(site: Site) -> None:
         site.page.wait_for_timeout(200)
         assert site.page.evaluate("window.refused") == []
     print(f"\nfirst list painted after {sorted(times)[len(times) // 2]:.0f} ms (median of {len(times)})")
+    assert min(times) < 500, "milliseconds; the quickest, because a busy machine slows some"
     inline = site.page.evaluate("document.querySelectorAll('script:not([src]), style, [style], [onclick]').length")
     assert inline == 0

@@ -11,6 +11,8 @@ from tests.e2e.product import DATABASE, QUERIES, TERMINAL, wait_for
 from tests.web.conftest import Site
 
 SECONDS = 30_000
+BUSY = 4
+"""How much slower than by itself a busy machine may be before a time is taken for a wrong one."""
 
 
 def submit(page: Page, title: str, *, task: str = "megablast") -> str:
@@ -59,20 +61,25 @@ def test_a_finished_search_shows_on_the_open_list_within_two_seconds(site: Site)
     wait_for(lambda: True if product.detail(job_id)["status"] in TERMINAL else None, 30, "the end of the search")
     seen = time.monotonic()
     expect(row).to_contain_text("completed", timeout=SECONDS)
-    print(f"\nfrom completed in the API to completed on the open page: {time.monotonic() - seen:.2f} s")
+    seconds = time.monotonic() - seen
+    print(f"\nfrom completed in the API to completed on the open page: {seconds:.2f} s")
+    assert seconds < 2 * BUSY, "the open page asks each second"
     assert page.evaluate("performance.getEntriesByType('navigation').length") == 1, "it was not loaded anew"
 
 
 def test_a_running_search_is_cancelled_after_a_question(site: Site) -> None:
     product = site.product
-    job_id = product.submit(title="to be cancelled")
-    product.pace(job_id, 120)
-    page = site.open(f"searches/{job_id}")
-    page.get_by_role("button", name="Cancel search").click()
-    expect(page.get_by_text("Cancel this search?")).to_be_visible()
-    page.get_by_role("button", name="Cancel search").click()
-    expect(page.get_by_label("Status")).to_have_text("cancelled", timeout=SECONDS)
-    expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    slow = {"label_selector": "app=blast", "delay_seconds": 120}
+    product.control("/pace", slow)
+    try:
+        page = site.open(f"searches/{product.submit(title='to be cancelled')}")
+        page.get_by_role("button", name="Cancel search").click()
+        expect(page.get_by_text("Cancel this search?")).to_be_visible()
+        page.get_by_role("button", name="Cancel search").click()
+        expect(page.get_by_label("Status")).to_have_text("cancelled", timeout=SECONDS)
+        expect(page.get_by_role("button", name="Retry")).to_be_visible()
+    finally:
+        product.control("/pace", {**slow, "delay_seconds": 0})
 
 
 def test_a_clone_begins_with_what_the_original_was(site: Site) -> None:

@@ -1,36 +1,41 @@
-"""The host dies while a database is being released, and is started again: the release comes to its end."""
+"""The host dies at one point of a release of a database and is started again: the release comes to its end."""
 
 from __future__ import annotations
 
 import threading
-import time
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.crashes.guarded import Guarded
+from local.tripwire.wires import Moment, Tripwire
+from tests.e2e.crashes.guarded import Guarded, wait_killed
 from tests.e2e.product import DATABASE, wait_for
+
+_JOBS = {"service": "kubernetes", "path": "/jobs"}
+POINTS: dict[str, dict[str, Any]] = {
+    "before the first warmup Job goes": {**_JOBS, "method": "DELETE"},
+    "after the first warmup Job has gone": {**_JOBS, "method": "DELETE", "moment": Moment.AFTER},
+    "among the clean-up Jobs": {**_JOBS, "method": "POST", "nth": 2},
+}
 
 
 @pytest.mark.proves("W6")
-@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.4])
-def test_a_release_whose_host_is_killed_leaves_nothing(guarded: Guarded, seconds: float) -> None:
-    product, asked = guarded.product, threading.Event()
+@pytest.mark.parametrize("name", POINTS)
+def test_a_release_whose_host_is_killed_leaves_nothing(guarded: Guarded, name: str) -> None:
+    product, pid = guarded.product, guarded.host_pid
 
     def release() -> None:
-        asked.set()
         try:
             product.http.post("/warmup/release", json={"database": DATABASE})
         except httpx.TransportError:  # the host that it was sent to is gone
             return
 
+    wire = guarded.tripwires.set(Tripwire(guarded.kill_host(), **POINTS[name]))
     caller = threading.Thread(target=release)
     caller.start()
-    asked.wait()
-    time.sleep(seconds)
-    product.stack.kill_host()
+    wait_killed(guarded, pid, wire)
     caller.join()
-    product.stack.wait_ready()
     try:
         wait_for(lambda: True if is_gone(guarded) else None, 60, "the end of the release")
         again = product.http.post("/warmup/release", json={"database": DATABASE})
@@ -41,7 +46,8 @@ def test_a_release_whose_host_is_killed_leaves_nothing(guarded: Guarded, seconds
 
 
 def is_gone(guarded: Guarded) -> bool:
-    """Whether no node has the database's folder and no Job of it is left."""
+    """Whether no node has the database's folder and no Job is left but those of searches, which stay for their TTL."""
     state = guarded.product.stack.home.root / "state"
-    jobs = guarded.product.kubectl("get", "jobs", "-l", f"db={DATABASE}", "-o", "name").split()
+    selector = f"db={DATABASE},app!=blast"
+    jobs = guarded.product.kubectl("get", "jobs", "-l", selector, "-o", "name").split()
     return not jobs and not list(state.rglob(f"blast/{DATABASE}"))
