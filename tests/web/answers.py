@@ -120,6 +120,29 @@ def database(name: str, state: str = "cold", storage: str = "sharded", **change:
     }
 
 
+def node(name: str, budget: int, held: int, resident: int | None) -> dict[str, Any]:
+    """A row of the nodes; sizes in GB."""
+    size = 1_000_000_000
+    shard = {"database": "core_nt", "shards": 10, "shard": 0, "state": "warm", "bytes": 1, "resident_bytes": 1}
+    return {
+        "name": name,
+        "pool": "blast",
+        "sku": "Standard_E8s_v5",
+        "ready": True,
+        "schedulable": True,
+        "holds_databases": True,
+        "memory_used_bytes": 20 * size,
+        "headroom_bytes": 30 * size,
+        "cache_budget_bytes": budget * size,
+        "cache_held_bytes": held * size,
+        "cache_free_bytes": (budget - held) * size,
+        "resident_bytes": None if resident is None else resident * size,
+        "measured_at": AT,
+        "unmeasured_reason": None if resident is not None else "no probe runs on it",
+        "shards": [shard],
+    }
+
+
 def preference(*names: str, **change: Any) -> dict[str, Any]:
     """The auto-warm preference."""
     items = [
