@@ -1,5 +1,5 @@
-# Everything that is done in this repository. Each target installs what it needs first, into .venv, node_modules and
-# .local only (Debian's packages when you are root); when nothing is missing that costs a hundredth of a second.
+# Everything that is done in this repository. Each target installs what it needs first, inside this folder only (Debian's
+# packages when you are root); when nothing is missing that costs a hundredth of a second.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -70,5 +70,5 @@ bench: setup ## measure how fast the product is here; ONLY="flip lists" runs the
 
 clean: ## stop the stack and remove what it and the tools have written, but not .venv and node_modules
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local.stack down; fi
-	rm -rf "$(STACK_HOME)"/state "$(STACK_HOME)"/logs "$(STACK_HOME)"/demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist "$(STACK_HOME)"/state "$(STACK_HOME)"/logs "$(STACK_HOME)"/demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -58,18 +58,6 @@ def requirement(key: str, operator: str, values: set[str]) -> Predicate:
     raise bad_request(f'"{operator}" is not a valid label selector operator')
 
 
-def match_selector(selector: Json | None) -> Predicate:
-    """A test of a labels dict for a LabelSelector object (`matchLabels`, `matchExpressions`); None matches nothing."""
-    if selector is None:
-        return lambda _labels: False
-    tests = [requirement(key, "In", {value}) for key, value in (selector.get("matchLabels") or {}).items()]
-    tests += [
-        requirement(each["key"], each["operator"], set(each.get("values") or []))
-        for each in selector.get("matchExpressions") or []
-    ]
-    return lambda labels: all(test(labels) for test in tests)
-
-
 _FIELDS = {
     "metadata.name",
     "metadata.namespace",

@@ -168,7 +168,3 @@ def call(
     handler = getattr(handler, "__wrapped__", handler) if is_durable else handler
     answer: func.HttpResponse = handler(request, *((world.durable,) if is_durable else ()))
     return answer
-
-
-PAGE = {("GET", "{ignored:maxlength(0)?}"), ("GET", "assets/{*path}")}
-"""The page's own files, for anybody; they ask for no identity and no state."""

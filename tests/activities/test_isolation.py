@@ -51,7 +51,6 @@ each_route = pytest.mark.parametrize("route", OWNED, ids=" ".join)
 UNKNOWN = job_id(99)
 ALIAS = "elb-anna"
 MALFORMED = ("..", "a/b", "a\\b", "%2e", "é", "a\n", "' or 1 eq 1", " ", "")
-CLIENTS = ("searches", "clusters", "preferences", "events", "stats", "rates", "arm", "store", "cluster", "durable")
 PHASES = [Phase.COMPLETED, Phase.RUNNING, Phase.FAILED, Phase.CANCELLED, Phase.DELETE_FAILED]
 
 

@@ -22,7 +22,6 @@ from tests.activities.route_table import (
     DONE,
     IN,
     OPERATION,
-    PAGE,
     PEOPLE,
     REFUSED,
     ROUTES,
@@ -36,11 +35,6 @@ from tests.activities.route_table import (
 from tests.activities.worlds import ENVIRONMENT, QUERY, put_database, put_finished_search, put_node, ref
 from tests.unit.key_server import AUDIENCE, TENANT
 
-CODES = {
-    401: {"not_signed_in"},
-    403: {"role_missing", "wrong_token"},
-    404: {"job_not_found", "upload_not_found"},
-}
 WALK = [(route, who) for route in ROUTES for who in PEOPLE]
 PAGE_ROUTES = {("GET", "{ignored:maxlength(0)?}"), ("GET", "assets/{*path}")}
 """What the API's document lets anybody have besides: the page's own files."""
@@ -95,7 +89,7 @@ def id_of(route: tuple[str, str], search: Search) -> str:
 
 class TestTable:
     def test_every_route_has_a_line_and_every_line_a_route(self) -> None:
-        assert set(registered()) - set(ROUTES) == PAGE
+        assert set(registered()) - set(ROUTES) == PAGE_ROUTES
         assert set(ROUTES) - set(registered()) == set()
 
     def test_nobody_may_have_more_than_the_document_says(self) -> None:
