@@ -86,7 +86,7 @@ class TestEnd:
         eventually(lambda: "slow begins 60" in own_sample.notes())
         began = time.monotonic()
         assert own_sample.host.terminate() == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # of 60
 
 
 class TestHttp:
