@@ -17,6 +17,7 @@ from shared.domain.hits_index import IndexBuilder
 from shared.domain.manifests import BLAST_IMAGE
 from shared.domain.merge import concatenate_batches
 from shared.domain.programs import Program
+from shared.domain.provenance import origin
 from shared.domain.results import (
     HITS_INDEX,
     MANIFEST,
@@ -28,7 +29,6 @@ from shared.domain.results import (
     summarize,
 )
 from shared.domain.search import Search
-from shared.domain.times import format_time
 from shared.telemetry import log_event
 
 INDEXED_BYTES = 64 << 10
@@ -137,11 +137,5 @@ def provenance(search: Search, options: BlastOptions, version: str | None, at: d
         "shards": search.plan.get("shards"),
         "batches": search.plan.get("batches"),
         "query_sha256": search.query.get("sha256"),
-        "owner": search.owner,
-        "job_id": search.job_id,
-        "attempt": search.attempt,
-        "created_at": format_time(search.created_at),
-        "started_at": format_time(search.started_at),
-        "published_at": format_time(at),
-        "engine": search.engine,
+        **origin(search, at),
     }

@@ -14,9 +14,9 @@ from typing import Any
 
 from shared.domain.cli_results import Piece, jobs_submitted, pieces
 from shared.domain.observation import ids_of
+from shared.domain.provenance import origin
 from shared.domain.results import RESULTS_CONTAINER
 from shared.domain.search import Search
-from shared.domain.times import format_time
 
 CONTENT_TYPE = "application/gzip"
 COUNT_BYTES = 20
@@ -113,13 +113,7 @@ def external_manifest(search: Search, files: Iterable[Mapping[str, Any]], at: da
         "program": search.program,
         "database": search.database,
         **dict.fromkeys((*nobody_knows, "batches", "query_sha256", "exact")),
-        "owner": search.owner,
-        "job_id": search.job_id,
-        "attempt": search.attempt,
-        "created_at": format_time(search.created_at),
-        "started_at": format_time(search.started_at),
-        "published_at": format_time(at),
-        "engine": search.engine,
+        **origin(search, at),
     }
     summary = dict.fromkeys(("queries", "queries_with_hits", "hits"))
     return {"manifest": [dict(file) for file in files], "provenance": provenance, "summary": summary}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +10,6 @@ import pytest
 
 from local.stack.stack import Stack
 from tests.e2e.product import Product, wait_for
-
-
-@pytest.fixture(scope="session")
-def sample_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample database, built with makeblastdb."""
-    folder = tmp_path_factory.mktemp("sample")
-    subprocess.run([sys.executable, "-m", "local.sample.build", "--out", str(folder)], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,14 +60,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="session")
-def sample_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample database, built with makeblastdb."""
-    folder = tmp_path_factory.mktemp("sample")
-    subprocess.run([sys.executable, "-m", "local.sample.build", "--out", str(folder)], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
